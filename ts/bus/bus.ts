@@ -1,0 +1,214 @@
+import type { CausalContext } from '../protocol/index.ts'
+
+/**
+ * The bus as its users see it. {@link createBus} gives one in the process, `connect` one behind a server; both behave alike and pass the
+ * same conformance suite.
+ */
+export interface Bus extends AsyncDisposable {
+  /**
+   * A handle on a channel. Costs nothing and checks nothing but its arguments: the channel itself is looked up (or created, where the bus
+   * allows that) by the first publish or subscribe.
+   *
+   * @throws LiminalError `INVALID_ARGUMENT` if the name is empty.
+   */
+  channel<T = unknown>(name: string, options?: ChannelHandleOptions): Channel<T>
+
+  /**
+   * Asks whoever answers `subject` and resolves with the reply.
+   *
+   * @throws LiminalError `NO_RESPONDER`; `TIMEOUT` after `timeoutMs`; `RESPONDER_FAILED` if the behaviour threw; `PARTICIPANT_GONE` if the responder
+   * died; `ABORTED`; on a remote bus also `CONNECTION_LOST` (whether the request was processed is unknown).
+   */
+  ask<Reply = unknown>(subject: string, request: unknown, options?: AskOptions): Promise<Reply>
+
+  /** Opens a conversation of several turns with whoever answers `subject`. @throws LiminalError `NO_RESPONDER`, `ABORTED`, `TIMEOUT`. */
+  converse(subject: string, options?: ConverseOptions): Promise<Conversation>
+
+  /**
+   * Answers a subject until the returned responder (or the bus) is closed. Several responders of one subject take turns.
+   * The registration of a remote bus is repeated after every reconnect.
+   */
+  respond<Request = unknown>(subject: string, behaviour: Behaviour<Request>, options?: RespondOptions): Responder
+
+  /** Ends everything that this bus holds: subscriptions end, responders are withdrawn, pending calls fail with `CLOSED`. Idempotent. */
+  close(): Promise<void>
+}
+
+/** How values are put on the wire: JSON text, or bytes left untouched (`T` must be `Uint8Array` then). */
+export type PayloadKind = 'json' | 'bytes'
+
+export interface ChannelHandleOptions {
+  /** Default `'json'`. */
+  payload?: PayloadKind
+}
+
+/** A named stream of messages, and the contract on what they look like. */
+export interface Channel<T = unknown> {
+  readonly name: string
+
+  /**
+   * Publishes and resolves with what happened. Awaiting it is the throttle: it resolves late while subscribers are behind.
+   *
+   * @throws LiminalError `CHANNEL_NOT_FOUND`, `CHANNEL_CLOSED`, `PAYLOAD_INVALID` (the schema refused it, or it has no JSON form), `OUTBOX_FULL`, `TIMEOUT`,
+   * `ABORTED`, `CONNECTION_LOST`.
+   */
+  publish(value: T, options?: PublishOptions): Promise<Receipt>
+
+  /**
+   * Publishes without an acknowledgement and without a promise. What could not be delivered afterwards is counted in {@link sendCounts}.
+   *
+   * @throws LiminalError `OUTBOX_FULL` when too much is underway (nothing was sent; await {@link ready}), `PAYLOAD_INVALID`, `CLOSED`.
+   */
+  send(value: T, options?: SendOptions): void
+
+  /** Resolves once `send` has room again; at once if it has. */
+  ready(options?: WaitOptions): Promise<void>
+
+  /** What became of the calls of {@link send} on this handle. */
+  readonly sendCounts: SendCounts
+
+  /** Subscribes. Deliveries come from the async iterator, at most `maxInFlight` beyond those accepted. */
+  subscribe(options?: SubscribeOptions): Subscription<T>
+  /**
+   * Subscribes with a handler that gets deliveries in batches, in order, without a promise each: the fast path. A handler that returns a promise
+   * gets the next batch when it settled. A batch is accepted when the handler is done; one that throws ends the subscription with its error.
+   */
+  subscribe(handler: DeliveryHandler<T>, options?: SubscribeOptions): Subscription<T>
+}
+
+export interface WaitOptions {
+  /** Milliseconds until `TIMEOUT`. Default: no limit, unless the method says otherwise. */
+  timeoutMs?: number
+  /** Ends the wait with `ABORTED`, its `cause` the signal's reason. */
+  signal?: AbortSignal
+}
+
+export interface SendOptions {
+  /** What caused this message. Default: nothing said. */
+  causal?: CausalContext
+}
+
+export interface PublishOptions extends WaitOptions, SendOptions {
+  /**
+   * Publishes with the same key on the same channel within the window (2 minutes by default) have one effect; the repeated ones get the receipt of the
+   * first, marked `duplicate`.
+   */
+  idempotencyKey?: string
+}
+
+/** What happened to a publish. */
+export interface Receipt {
+  /** Unique on the bus, also across its restarts, and rising in publish order. */
+  readonly messageId: bigint
+  /** Whether at least one subscriber was reached. */
+  readonly delivered: boolean
+  /** How many subscribers were reached; `null` where the wire only says yes or no. */
+  readonly deliveredTo: number | null
+  /** Whether the idempotency key was seen before: nothing was delivered now, all else is said of the original. */
+  readonly duplicate: boolean
+}
+
+export interface SendCounts {
+  /** Accepted by `send`. */
+  readonly sent: number
+  /** Refused later by the bus, or lost with a connection. */
+  readonly failed: number
+  /** Why, the last time. */
+  readonly lastError: Error | null
+}
+
+export interface SubscribeOptions {
+  /** Deliveries handed out and not yet accepted, at most. At least 1. Default 1,024 (iterator) or 65,536 (handler). */
+  maxInFlight?: number
+  /**
+   * `'auto'` accepts a delivery when the iterator is asked for the next one; `'explicit'` waits for {@link Delivery.accept}. Default `'auto'`. With a
+   * handler it is always when the handler is done.
+   */
+  accept?: 'auto' | 'explicit'
+  /** Schema ids that this subscriber understands. Default: any. @throws (from `ready` and the iterator) `SchemaIncompatible`. */
+  acceptedSchemas?: readonly Uint8Array[]
+  /** Ends the subscription, like `close()`. */
+  signal?: AbortSignal
+}
+
+export type DeliveryHandler<T> = (deliveries: readonly Delivery<T>[]) => void | Promise<void>
+
+/** One message as a subscriber gets it. */
+export interface Delivery<T = unknown> {
+  readonly channel: string
+  /** The decoded payload, decoded when first read. @throws LiminalError `PAYLOAD_INVALID` if it is not JSON. */
+  readonly value: T
+  /** The payload as it was published. */
+  readonly bytes: Uint8Array
+  /** Counts the deliveries of one subscription from 1, without gaps; starts again after a reconnect. */
+  readonly sequence: bigint
+  readonly schemaId: Uint8Array
+  readonly causal: CausalContext
+  /** Makes room for another delivery, this one and all before it. Idempotent. */
+  accept(): void
+}
+
+/** A running subscription. Ends by `close`, by leaving the loop, by its signal, or with the error that ended it. */
+export interface Subscription<T = unknown> extends AsyncIterable<Delivery<T>>, AsyncDisposable {
+  readonly channel: string
+  /** Resolves once messages published from now on will be delivered. Rejects with what prevents it, e.g. `CHANNEL_NOT_FOUND`. */
+  ready(): Promise<void>
+  /** Settles when the subscription has ended: resolves after `close`, rejects with the error otherwise (`SUBSCRIPTION_SHED`, `CLOSED` ...). */
+  readonly closed: Promise<void>
+  close(): Promise<void>
+}
+
+export interface AskOptions extends WaitOptions {
+  /** Default 5,000. */
+  timeoutMs?: number
+  causal?: CausalContext
+  /** Default `'json'`, for the request and the reply. */
+  payload?: PayloadKind
+}
+
+export interface ConverseOptions extends WaitOptions {
+  /** Default `'json'`. */
+  payload?: PayloadKind
+}
+
+/** An exchange with one responder, over any number of messages. */
+export interface Conversation extends AsyncDisposable {
+  readonly id: bigint
+  readonly subject: string
+  /** Sends a message and waits for its own reply. Many may be underway; a late reply never answers another request. */
+  request<Reply = unknown>(value: unknown, options?: AskOptions): Promise<Reply>
+  /** Sends a message that wants no reply. @throws LiminalError `CONVERSATION_CLOSED`. */
+  send(value: unknown): void
+  /** Settles when it is over: resolves after a `close` from either side, rejects with the error that ended it (`PARTICIPANT_GONE` ...). */
+  readonly closed: Promise<void>
+  close(): Promise<void>
+}
+
+/** What answers: called for each message, concurrently. Its result is the reply; a throw becomes `RESPONDER_FAILED` for the asker. */
+export type Behaviour<Request = unknown> = (request: Request, context: BehaviourContext) => unknown
+
+export interface BehaviourContext {
+  readonly subject: string
+  readonly conversationId: bigint
+  /** 1 for the first try. */
+  readonly attempt: number
+  readonly causal: CausalContext
+  /** Aborted when nobody waits for the reply any more: the asker gave up, closed or died. */
+  readonly signal: AbortSignal
+}
+
+export interface RespondOptions {
+  /** Default `'json'`, for requests and replies. */
+  payload?: PayloadKind
+  /** Withdraws the responder, like `close()`. */
+  signal?: AbortSignal
+}
+
+/** A registration to answer a subject. */
+export interface Responder extends AsyncDisposable {
+  readonly subject: string
+  /** Resolves once requests can reach it. */
+  ready(): Promise<void>
+  /** Withdraws it. Requests underway are finished. */
+  close(): Promise<void>
+}

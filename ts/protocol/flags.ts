@@ -1,0 +1,21 @@
+/**
+ * Flag bits with a meaning. The low ones are liminal 1.0 (spec wire §4); 0x80 and 0x40 are this project's extensions, valid only
+ * on a connection that was granted the capability of the same section in docs/protocol.md.
+ */
+
+/** On Publish: an idempotency key follows the envelope. The one flag that changes a layout. */
+export const PUBLISH_HAS_KEY = 0x02
+/** On Publish, extension `UNACKNOWLEDGED_PUBLISH`: do not answer with PublishAck; PublishError still comes. */
+export const PUBLISH_NO_ACK = 0x80
+/** On PublishAck: at least one subscriber was reached. */
+export const ACK_DELIVERED = 0x01
+/** On PublishAck, extension `RECEIPTS`: the idempotency key was seen before; the ack repeats the original's fate. */
+export const ACK_DUPLICATE = 0x80
+/** On ConversationMessage: the sender waits for a reply; on the way back: this is that reply. */
+export const REPLY_REQUESTED = 0x01
+/** On Connect: the client understands this project's capability bits. */
+export const CONNECT_EXTENSIONS = 0x80
+/** On ConversationOpen, extension `RESPONDERS`: the sender offers to answer the subject. */
+export const OPEN_OFFER = 0x80
+/** On ConversationOpen, ConversationClose and Unsubscribe, extension `CONFIRMATIONS`: echo this frame when done. */
+export const CONFIRM = 0x40
