@@ -1,0 +1,107 @@
+import { once } from 'node:events'
+import { createServer, connect as dial, type Socket } from 'node:net'
+import { afterEach, describe, expect, it } from 'vitest'
+import { Outbox } from '../../ts/pressure/index.ts'
+
+/** Two ends of a real loopback connection. */
+async function socketPair(): Promise<{ near: Socket; far: Socket }> {
+  const listener = createServer()
+  listener.listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  const address = listener.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  const near = dial(address.port, '127.0.0.1')
+  const [far] = (await once(listener, 'connection')) as [Socket]
+  if (near.connecting) await once(near, 'connect')
+  listener.close()
+  return { near, far }
+}
+
+async function read(socket: Socket, length: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let total = 0
+  for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+    chunks.push(chunk)
+    total += chunk.length
+    if (total >= length) break
+  }
+  return Buffer.concat(chunks)
+}
+
+describe('Outbox', () => {
+  const open: Socket[] = []
+  async function pair(): Promise<{ near: Socket; far: Socket }> {
+    const sockets = await socketPair()
+    open.push(sockets.near, sockets.far)
+    for (const socket of [sockets.near, sockets.far]) socket.on('error', () => undefined)
+    return sockets
+  }
+  afterEach(() => {
+    for (const socket of open.splice(0)) socket.destroy()
+  })
+
+  it('sends what was committed in one turn with one write', async () => {
+    const { near, far } = await pair()
+    const writes: number[] = []
+    const write = near.write.bind(near) as (chunk: Uint8Array, done: () => void) => boolean
+    Object.assign(near, {
+      write(chunk: Uint8Array, done: () => void) {
+        writes.push(chunk.length)
+        return write(chunk, done)
+      },
+    })
+    const outbox = new Outbox(near, { capacityBytes: 1 << 20 })
+    for (let index = 0; index < 100; index++) outbox.append(Uint8Array.of(index))
+    expect(writes).toEqual([])
+    const received = await read(far, 100)
+    expect([...received]).toEqual(Array.from({ length: 100 }, (_, index) => index))
+    expect(writes).toEqual([100])
+  })
+
+  it('keeps the order across blocks and frames larger than a block', async () => {
+    const { near, far } = await pair()
+    const outbox = new Outbox(near, { capacityBytes: 8 << 20 })
+    const parts = [10, 70_000, 60_000, 3, 200_000, 65_536, 1].map((length, index) => Buffer.alloc(length, index + 1))
+    for (const part of parts) outbox.append(part)
+    const expected = Buffer.concat(parts)
+    const received = await read(far, expected.length)
+    expect(received.equals(expected)).toBe(true)
+    await outbox.drained()
+    expect(outbox.waitingBytes).toBe(0)
+  })
+
+  it('says no above its capacity while the peer does not read, and yes again once it has', async () => {
+    const { near, far } = await pair()
+    const capacityBytes = 8 << 20
+    const outbox = new Outbox(near, { capacityBytes })
+    const part = new Uint8Array(1 << 20)
+    let sent = 0
+    while (outbox.fits(part.length)) {
+      outbox.append(part)
+      sent += part.length
+      await new Promise((resolve) => setImmediate(resolve))
+      // The kernel takes some megabytes; what it has not taken never exceeds the capacity.
+      expect(outbox.waitingBytes).toBeLessThanOrEqual(capacityBytes)
+    }
+    expect(outbox.congestion.level).toBe(outbox.waitingBytes)
+    far.resume()
+    await outbox.drained()
+    expect(outbox.fits(part.length)).toBe(true)
+    expect(sent).toBeGreaterThanOrEqual(capacityBytes)
+  })
+
+  it('refuses to be written to after it was closed, and releases whoever waits', async () => {
+    const { near } = await pair()
+    const outbox = new Outbox(near, { capacityBytes: 4 << 20 })
+    while (outbox.waitingBytes < 3 << 20) {
+      outbox.append(new Uint8Array(1 << 20))
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    const hold = outbox.congestion.hold()
+    const drained = outbox.drained()
+    outbox.close()
+    await drained
+    await hold
+    expect(() => outbox.append(new Uint8Array(1))).toThrow(expect.objectContaining({ code: 'CLOSED' }))
+  })
+})

@@ -1,0 +1,58 @@
+import { describe } from './arguments.ts'
+import { LiminalError } from './errors.ts'
+
+/** How values are put on the wire: JSON text, or bytes left untouched. */
+export type PayloadKind = 'json' | 'bytes'
+
+// A byte order mark is content, not decoration: JSON.parse refuses it below.
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/**
+ * The bytes of a value. `'json'`: what `JSON.stringify` writes, as UTF-8. `'bytes'`: the value itself, which must be a `Uint8Array`.
+ *
+ * @throws LiminalError `PAYLOAD_INVALID` for a value that has no such form: `undefined`, functions, symbols, bigint, cycles, too deep a nesting.
+ */
+export function encodePayload(value: unknown, kind: PayloadKind): Uint8Array {
+  if (kind === 'bytes') {
+    if (value instanceof Uint8Array) return value
+    throw new LiminalError(
+      'PAYLOAD_INVALID',
+      `A payload of kind 'bytes' must be a Uint8Array, but is ${describe(value)}.`,
+    )
+  }
+  let text: string | undefined
+  try {
+    text = JSON.stringify(value)
+  } catch (error) {
+    throw new LiminalError('PAYLOAD_INVALID', `The payload ${describe(value)} has no JSON form: ${reason(error)}`, {
+      cause: error,
+    })
+  }
+  if (text === undefined) {
+    throw new LiminalError(
+      'PAYLOAD_INVALID',
+      `The payload ${describe(value)} has no JSON form. Use null for "nothing".`,
+    )
+  }
+  return Buffer.from(text)
+}
+
+/**
+ * The value of payload bytes. `'json'`: strict UTF-8, one JSON text and nothing else. `'bytes'`: the bytes themselves.
+ *
+ * @throws LiminalError `PAYLOAD_INVALID` if it is not JSON.
+ */
+export function decodePayload(bytes: Uint8Array, kind: PayloadKind): unknown {
+  if (kind === 'bytes') return bytes
+  try {
+    return JSON.parse(strictUtf8.decode(bytes))
+  } catch (error) {
+    throw new LiminalError('PAYLOAD_INVALID', `The payload of ${bytes.length} bytes is not JSON: ${reason(error)}`, {
+      cause: error,
+    })
+  }
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : describe(error)
+}

@@ -1,0 +1,2 @@
+export { Congestion, type CongestionLimits } from './congestion.ts'
+export { Outbox, type OutboxOptions } from './outbox.ts'
