@@ -1,3 +1,5 @@
+import type { Behaviour } from '../conversation/index.ts'
+import type { PayloadKind } from '../payload.ts'
 import type { CausalContext } from '../protocol/index.ts'
 
 /**
@@ -27,6 +29,8 @@ export interface Bus extends AsyncDisposable {
   /**
    * Answers a subject until the returned responder (or the bus) is closed. Several responders of one subject take turns.
    * The registration of a remote bus is repeated after every reconnect.
+   *
+   * @throws LiminalError `INVALID_ARGUMENT`, `CLOSED`.
    */
   respond<Request = unknown>(subject: string, behaviour: Behaviour<Request>, options?: RespondOptions): Responder
 
@@ -34,11 +38,10 @@ export interface Bus extends AsyncDisposable {
   close(): Promise<void>
 }
 
-/** How values are put on the wire: JSON text, or bytes left untouched (`T` must be `Uint8Array` then). */
-export type PayloadKind = 'json' | 'bytes'
+export type { PayloadKind } from '../payload.ts'
 
 export interface ChannelHandleOptions {
-  /** Default `'json'`. */
+  /** Default `'json'`. With `'bytes'`, `T` must be `Uint8Array`. */
   payload?: PayloadKind
 }
 
@@ -47,17 +50,19 @@ export interface Channel<T = unknown> {
   readonly name: string
 
   /**
-   * Publishes and resolves with what happened. Awaiting it is the throttle: it resolves late while subscribers are behind.
+   * Publishes and resolves with what happened. Awaiting it is the throttle: it resolves late while subscribers are behind. A publish that is known to have happened
+   * always resolves with its receipt: in process `timeoutMs` and `signal` only cut that wait short.
    *
-   * @throws LiminalError `CHANNEL_NOT_FOUND`, `CHANNEL_CLOSED`, `PAYLOAD_INVALID` (the schema refused it, or it has no JSON form), `OUTBOX_FULL`, `TIMEOUT`,
-   * `ABORTED`, `CONNECTION_LOST`.
+   * @throws LiminalError `CHANNEL_NOT_FOUND`, `CHANNEL_CLOSED`, `PAYLOAD_INVALID` (the schema refused it, or it has no JSON form), `LIMIT_EXCEEDED` (it is too large), `OUTBOX_FULL`, `TIMEOUT`,
+   * `ABORTED`, `CONNECTION_LOST`, `CLOSED`.
    */
   publish(value: T, options?: PublishOptions): Promise<Receipt>
 
   /**
    * Publishes without an acknowledgement and without a promise. What could not be delivered afterwards is counted in {@link sendCounts}.
    *
-   * @throws LiminalError `OUTBOX_FULL` when too much is underway (nothing was sent; await {@link ready}), `PAYLOAD_INVALID`, `CLOSED`.
+   * @throws LiminalError `OUTBOX_FULL` when too much is underway (nothing was sent; await {@link ready}), `PAYLOAD_INVALID` (it has no JSON form),
+   * `LIMIT_EXCEEDED`, `CLOSED`. What the channel refuses, by its schema too, is counted.
    */
   send(value: T, options?: SendOptions): void
 
@@ -67,7 +72,12 @@ export interface Channel<T = unknown> {
   /** What became of the calls of {@link send} on this handle. */
   readonly sendCounts: SendCounts
 
-  /** Subscribes. Deliveries come from the async iterator, at most `maxInFlight` beyond those accepted. */
+  /**
+   * Subscribes. Deliveries come from the async iterator, at most `maxInFlight` beyond those accepted. What prevents the subscription is said by `ready()`, `closed` and the
+   * iterator. One loop at a time may iterate it; a second one throws `INVALID_ARGUMENT`.
+   *
+   * @throws LiminalError `INVALID_ARGUMENT`, `CLOSED`.
+   */
   subscribe(options?: SubscribeOptions): Subscription<T>
   /**
    * Subscribes with a handler that gets deliveries in batches, in order, without a promise each: the fast path. A handler that returns a promise
@@ -153,8 +163,12 @@ export interface Subscription<T = unknown> extends AsyncIterable<Delivery<T>>, A
   readonly channel: string
   /** Resolves once messages published from now on will be delivered. Rejects with what prevents it, e.g. `CHANNEL_NOT_FOUND`. */
   ready(): Promise<void>
-  /** Settles when the subscription has ended: resolves after `close`, rejects with the error otherwise (`SUBSCRIPTION_SHED`, `CLOSED` ...). */
+  /**
+   * Settles when the subscription has ended: resolves after `close`, rejects with the error otherwise (`SUBSCRIPTION_SHED`, `CLOSED` ...). Deliveries that came before the
+   * error are still handed out after it; nobody has to look at this promise.
+   */
   readonly closed: Promise<void>
+  /** Ends it: no delivery is handed out any more. Idempotent. */
   close(): Promise<void>
 }
 
@@ -184,18 +198,7 @@ export interface Conversation extends AsyncDisposable {
   close(): Promise<void>
 }
 
-/** What answers: called for each message, concurrently. Its result is the reply; a throw becomes `RESPONDER_FAILED` for the asker. */
-export type Behaviour<Request = unknown> = (request: Request, context: BehaviourContext) => unknown
-
-export interface BehaviourContext {
-  readonly subject: string
-  readonly conversationId: bigint
-  /** 1 for the first try. */
-  readonly attempt: number
-  readonly causal: CausalContext
-  /** Aborted when nobody waits for the reply any more: the asker gave up, closed or died. */
-  readonly signal: AbortSignal
-}
+export type { Behaviour, BehaviourContext } from '../conversation/index.ts'
 
 export interface RespondOptions {
   /** Default `'json'`, for requests and replies. */

@@ -1,0 +1,28 @@
+import type { ChannelRegistry } from '../channel/index.ts'
+import type { ConversationRegistry } from '../conversation/index.ts'
+import type { Bus } from './bus.ts'
+
+/** What a bus in this process is made of, for those who put it on the network. */
+export interface BusCore {
+  readonly channels: ChannelRegistry
+  readonly conversations: ConversationRegistry
+  /** Whether the bus is closed or closing: nothing new may be begun on it. */
+  readonly closed: boolean
+  /**
+   * Registers what has to end before the bus does: `close()` calls it, and waits for it, while channels and conversations still work. Returns what
+   * takes the registration back.
+   */
+  onClose(listener: () => void | Promise<void>): () => void
+}
+
+const cores = new WeakMap<Bus, BusCore>()
+
+/** Remembers what a bus is made of. */
+export function setCore(bus: Bus, core: BusCore): void {
+  cores.set(bus, core)
+}
+
+/** What a bus is made of; `null` for one that is not in this process. */
+export function coreOf(bus: Bus): BusCore | null {
+  return cores.get(bus) ?? null
+}

@@ -1,0 +1,91 @@
+import { checkBoolean, checkInteger, checkOptions, invalidArgument } from '../arguments.ts'
+import { type ChannelDeclaration, ChannelRegistry, type IdempotencyLimits } from '../channel/index.ts'
+import { ConversationRegistry, echo, participantFromBehaviour } from '../conversation/index.ts'
+import { DEFAULT_MAX_FRAME_BYTES } from '../protocol/index.ts'
+import { MAX_TIMEOUT_MS } from '../waiting.ts'
+import { LocalBus } from './local-bus.ts'
+import type { SubscriptionQueueLimits } from './local-sink.ts'
+
+/** Room in a frame for everything but the envelope: header, channel name, ids. */
+const FRAME_OVERHEAD_BYTES = 1_024
+
+export interface BusOptions {
+  /** Channels that are there from the start, with their schemas. Default: none. */
+  readonly channels?: readonly ChannelDeclaration[]
+  /** Whether other channels come into being when they are first used. Default `true`. */
+  readonly createChannels?: boolean
+  /** Whether subjects that nobody answers are answered with the request itself. Default `false`: they fail with `NO_RESPONDER`. */
+  readonly echoFallback?: boolean
+  /** Channel names ever used, at most; `LIMIT_EXCEEDED` past it. Default 65,536. */
+  readonly maxChannels?: number
+  /** Live conversations, at most; `LIMIT_EXCEEDED` past it. Default 262,144. */
+  readonly maxConversations?: number
+  /** Messages underway in one conversation, at most; `LIMIT_EXCEEDED` past it. Default 1,024. */
+  readonly maxPendingRequests?: number
+  /** Largest message in bytes, payload, causal context and key together; `LIMIT_EXCEEDED` past it. Default: what fits a frame of 16 MiB. */
+  readonly maxMessageBytes?: number
+  /** How long idempotency keys are remembered. */
+  readonly idempotency?: IdempotencyLimits
+  /** How far subscriptions in this process may fall behind. */
+  readonly subscriptionQueue?: SubscriptionQueueLimits
+  /** Milliseconds that `close()` waits for servers of this bus before it goes on without them. Default 30,000. */
+  readonly closeGraceMs?: number
+}
+
+/**
+ * A bus in this process.
+ *
+ * ```ts
+ * const bus = await createBus({ channels: [{ name: 'orders', schema: { type: 'object', required: ['id'] } }] })
+ * ```
+ *
+ * @throws LiminalError `INVALID_ARGUMENT`, `SCHEMA_INVALID`, `CHANNEL_EXISTS` for a channel declared twice.
+ */
+export async function createBus(options: BusOptions = {}): Promise<LocalBus> {
+  checkBusOptions(options)
+  const channels = new ChannelRegistry({
+    create: options.createChannels ?? true,
+    maxChannels: options.maxChannels,
+    idempotency: options.idempotency,
+  })
+  for (const declaration of options.channels ?? []) channels.declare(declaration)
+  return new LocalBus({
+    channels,
+    conversations: new ConversationRegistry({
+      fallback: options.echoFallback ? participantFromBehaviour(echo, 'bytes') : null,
+      maxConversations: options.maxConversations,
+      maxPending: options.maxPendingRequests,
+    }),
+    subscriptionQueue: options.subscriptionQueue ?? {},
+    maxMessageBytes: options.maxMessageBytes ?? DEFAULT_MAX_FRAME_BYTES - FRAME_OVERHEAD_BYTES,
+    closeGraceMs: options.closeGraceMs ?? 30_000,
+  })
+}
+
+function checkBusOptions(options: BusOptions): void {
+  checkOptions('options', options)
+  if (options.channels !== undefined && !Array.isArray(options.channels)) {
+    throw invalidArgument('channels', 'an array of channel declarations', options.channels)
+  }
+  for (const declaration of options.channels ?? []) {
+    if (typeof declaration !== 'object' || declaration === null) {
+      throw invalidArgument('channels', 'an array of channel declarations', declaration)
+    }
+  }
+  checkBoolean('createChannels', options.createChannels)
+  checkBoolean('echoFallback', options.echoFallback)
+  checkInteger('maxMessageBytes', options.maxMessageBytes, 1)
+  checkOptions('idempotency', options.idempotency)
+  checkOptions('subscriptionQueue', options.subscriptionQueue)
+  checkInteger('subscriptionQueue.maxDeliveries', options.subscriptionQueue?.maxDeliveries, 1)
+  checkInteger('subscriptionQueue.maxBytes', options.subscriptionQueue?.maxBytes, 1)
+  checkDuration('subscriptionQueue.holdMs', options.subscriptionQueue?.holdMs)
+  checkDuration('subscriptionQueue.stallMs', options.subscriptionQueue?.stallMs)
+  checkDuration('closeGraceMs', options.closeGraceMs)
+}
+
+function checkDuration(argument: string, value: unknown): void {
+  if (value !== undefined && !(typeof value === 'number' && value >= 0 && value <= MAX_TIMEOUT_MS)) {
+    throw invalidArgument(argument, `a number of milliseconds from 0 to ${MAX_TIMEOUT_MS}`, value)
+  }
+}

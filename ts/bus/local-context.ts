@@ -1,0 +1,33 @@
+import { LiminalError } from '../errors.ts'
+import type { CausalContext } from '../protocol/index.ts'
+import type { BusCore } from './core.ts'
+import type { SubscriptionQueueLimits } from './local-sink.ts'
+
+/** What the parts of one bus in this process share. */
+export interface LocalContext {
+  readonly core: BusCore
+  readonly subscriptionQueue: SubscriptionQueueLimits
+  /** Largest message, in bytes of its envelope. */
+  readonly maxMessageBytes: number
+}
+
+/** Says nothing about what caused a message. */
+export const NO_CAUSE: CausalContext = Object.freeze({ parentId: null, vectorClockEntry: null })
+
+/** The error of everything that is done on, or was underway on, a closed bus. */
+export function closedError(): LiminalError {
+  return new LiminalError('CLOSED', 'The bus is closed.')
+}
+
+/** @throws LiminalError `CLOSED`. */
+export function checkOpen(context: LocalContext): void {
+  if (context.core.closed) throw closedError()
+}
+
+/** @throws LiminalError `LIMIT_EXCEEDED` for a message that no connection would take. */
+export function checkSize(context: LocalContext, bytes: number): void {
+  if (bytes > context.maxMessageBytes) {
+    const message = `The message takes ${bytes} bytes, but ${context.maxMessageBytes} are allowed. Send it in parts, or raise maxMessageBytes.`
+    throw new LiminalError('LIMIT_EXCEEDED', message, { retryable: false })
+  }
+}

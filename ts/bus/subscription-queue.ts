@@ -1,0 +1,313 @@
+import { describe } from '../arguments.ts'
+import { LiminalError } from '../errors.ts'
+import type { PayloadKind } from '../payload.ts'
+import { abortedError } from '../waiting.ts'
+import type { Delivery, DeliveryHandler, Subscription } from './bus.ts'
+import {
+  type Consumer,
+  type DeliverySource,
+  HandlerConsumer,
+  IteratorConsumer,
+  type SourceOutcome,
+} from './consumers.ts'
+import type { DeliveryOwner, PackedDelivery } from './delivery.ts'
+import { DeliveryRing } from './delivery-ring.ts'
+import { sayHandlerFailed } from './diagnostics.ts'
+import { Outcome } from './outcome.ts'
+
+export interface SubscriptionQueueOptions<T> {
+  readonly channel: string
+  readonly payload: PayloadKind
+  /** Deliveries handed out and not yet accepted, at most. At least 1. */
+  readonly maxInFlight: number
+  /** See SubscribeOptions.accept. Without meaning where there is a handler. */
+  readonly accept: 'auto' | 'explicit'
+  /** Ends the subscription, like its `close()`. */
+  readonly signal?: AbortSignal | undefined
+  /** `null`: deliveries are taken by the async iterator. */
+  readonly handler: DeliveryHandler<T> | null
+  /** Hears each step of what is accepted: everything up to the delivery of this position and epoch. */
+  readonly onAccept: ((position: number, epoch: number) => void) | null
+  /** Hears that {@link SubscriptionQueue.pending} fell. */
+  readonly onTake: (() => void) | null
+  /**
+   * Ends the subscription where it comes from. Called once, when the subscriber ended it or its handler threw; never after
+   * {@link SubscriptionQueue.fail}, and not for a signal that was aborted from the start: {@link SubscriptionQueue.open} is `false` then. The subscriber's `close()`
+   * waits for its promise.
+   */
+  readonly onClose: () => void | Promise<void>
+}
+
+/** Taking deliveries in; handing out the rest before the error; or over. */
+type State = { readonly is: 'open' } | { readonly is: 'failing'; readonly error: unknown } | SourceOutcome
+
+/**
+ * The deliveries of one subscription, between where they come from and who takes them: the async iterator or the handler. The same for the bus in the process
+ * and for a remote one. It has no cap of its own: whoever pushes looks at {@link pending} and {@link pendingBytes} first.
+ */
+export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
+  readonly channel: string
+  readonly payload: PayloadKind
+  readonly acceptsAutomatically: boolean
+  /** What the subscriber holds. */
+  readonly subscription: Subscription<T>
+  readonly #options: SubscriptionQueueOptions<T>
+  readonly #consumer: Consumer
+  #started = false
+  readonly #ready = new Outcome()
+  readonly #closed = new Outcome()
+  readonly #ring = new DeliveryRing<T>()
+  #state: State = { is: 'open' }
+  #wasReady = false
+  #handedOut = 0
+  #accepted = 0
+  #lastPosition = 0
+  #lastEpoch = 0
+  #closing: Promise<void> | null = null
+  readonly #abort = (): void => {
+    const { signal } = this.#options
+    if (signal !== undefined) this.#end(abortedError(signal, `The subscription to '${this.channel}'`))
+  }
+
+  constructor(options: SubscriptionQueueOptions<T>) {
+    this.#options = options
+    this.channel = options.channel
+    this.payload = options.payload
+    this.acceptsAutomatically = options.accept === 'auto'
+    let iterator: IteratorConsumer<T> | null = null
+    if (options.handler === null) {
+      iterator = new IteratorConsumer(this)
+      this.#consumer = iterator
+    } else {
+      this.#consumer = new HandlerConsumer(this, options.handler)
+    }
+    this.subscription = new QueuedSubscription(this, iterator, this.#ready, this.#closed)
+    if (options.signal?.aborted) this.#abort()
+    else options.signal?.addEventListener('abort', this.#abort)
+    this.#started = true
+  }
+
+  /** Deliveries that wait to be handed out. */
+  get pending(): number {
+    return this.#ring.size
+  }
+
+  /** Their payload bytes. */
+  get pendingBytes(): number {
+    return this.#ring.bytes
+  }
+
+  /** Whether deliveries are still taken in. */
+  get open(): boolean {
+    return this.#state.is === 'open'
+  }
+
+  /** Makes `ready()` resolve: what is published from now on arrives. */
+  opened(): void {
+    this.#wasReady = true
+    this.#ready.resolve()
+  }
+
+  /** Takes deliveries in, in order; drops them if the subscription is over. */
+  push(deliveries: readonly PackedDelivery<T>[]): void {
+    if (this.#state.is !== 'open') return
+    for (const delivery of deliveries) this.#ring.push(delivery)
+    this.#consumer.wake()
+  }
+
+  /** Takes one delivery in. The consumer hears of it by {@link wake}. */
+  add(delivery: PackedDelivery<T>): void {
+    if (this.#state.is === 'open') this.#ring.push(delivery)
+  }
+
+  /** Tells the consumer of what was added. */
+  wake(): void {
+    this.#consumer.wake()
+  }
+
+  /**
+   * Ends the subscription from where it comes from: nothing more is taken in, and `closed` rejects at once. What was taken in before is still handed out, and the
+   * iterator throws the error behind it; with `'drop'` it is not, and the iterator throws at once.
+   */
+  fail(error: unknown, rest: 'deliver' | 'drop' = 'deliver'): void {
+    if (this.#state.is !== 'open') return
+    if (rest === 'drop') this.#ring.clear()
+    this.#state = { is: this.#ring.size === 0 ? 'failed' : 'failing', error }
+    this.#leave(error)
+    if (rest === 'deliver') this.#warnIfUnseen(error)
+    this.#consumer.wake()
+  }
+
+  /** Ends the subscription from the subscriber's side: what was not handed out is dropped, `closed` resolves. Idempotent. */
+  end(): Promise<void> {
+    return this.#end(
+      new LiminalError('CLOSED', `The subscription to '${this.channel}' was closed before it was ready.`),
+    )
+  }
+
+  /** See DeliverySource. */
+  handlerFailed(error: unknown): void {
+    sayHandlerFailed(this.channel, error)
+    if (this.#state.is !== 'open') {
+      // Its end is settled already, with another reason.
+      this.#ring.clear()
+      this.#warn('the handler of a subscription that had ended threw', error, '')
+      return
+    }
+    this.#ring.clear()
+    this.#state = { is: 'failed', error }
+    this.#leave(error)
+    this.#warnIfUnseen(error)
+    this.#closeSource()
+  }
+
+  /** See DeliveryOwner. */
+  accept(delivery: PackedDelivery<unknown>): void {
+    if (delivery.ordinal > this.#accepted) {
+      this.#acceptUpTo(delivery.ordinal, delivery.position, delivery.epoch)
+      if (this.#ring.size > 0) this.#consumer.wake()
+    }
+  }
+
+  /** See DeliverySource. */
+  acceptAll(): void {
+    if (this.#handedOut > this.#accepted) this.#acceptUpTo(this.#handedOut, this.#lastPosition, this.#lastEpoch)
+  }
+
+  /** See DeliverySource. */
+  take(): Delivery<T> | undefined {
+    const delivery = this.#handOut()
+    if (delivery !== undefined) this.#taken()
+    return delivery
+  }
+
+  /** See DeliverySource. */
+  takeBatch(most: number): Delivery<T>[] {
+    const batch: Delivery<T>[] = []
+    while (batch.length < most) {
+      const delivery = this.#handOut()
+      if (delivery === undefined) break
+      batch.push(delivery)
+    }
+    if (batch.length > 0) this.#taken()
+    return batch
+  }
+
+  /** See DeliverySource. */
+  get outcome(): SourceOutcome | null {
+    return this.#state.is === 'closed' || this.#state.is === 'failed' ? this.#state : null
+  }
+
+  #handOut(): PackedDelivery<T> | undefined {
+    if (this.#handedOut - this.#accepted >= this.#options.maxInFlight) return undefined
+    const delivery = this.#ring.shift()
+    if (delivery === undefined) return undefined
+    this.#handedOut++
+    delivery.ordinal = this.#handedOut
+    this.#lastPosition = delivery.position
+    this.#lastEpoch = delivery.epoch
+    return delivery
+  }
+
+  #taken(): void {
+    if (this.#state.is === 'failing' && this.#ring.size === 0) this.#state = { is: 'failed', error: this.#state.error }
+    this.#options.onTake?.()
+  }
+
+  #acceptUpTo(ordinal: number, position: number, epoch: number): void {
+    this.#accepted = ordinal
+    this.#options.onAccept?.(position, epoch)
+  }
+
+  #end(whyNotReady: LiminalError): Promise<void> {
+    if (this.#closing !== null) return this.#closing
+    const wasOpen = this.#state.is === 'open'
+    this.#ring.clear()
+    if (this.#state.is !== 'failed') this.#state = { is: 'closed' }
+    if (wasOpen) {
+      this.#closed.resolve()
+      this.#leave(whyNotReady)
+    }
+    const closing = wasOpen ? this.#closeSource() : Promise.resolve()
+    this.#closing = closing
+    this.#consumer.wake()
+    return closing
+  }
+
+  #closeSource(): Promise<void> {
+    const closing = this.#tellSource()
+    // Not everybody who ends a subscription waits for the end: a signal does not, nor does a handler that threw.
+    closing.catch(() => {})
+    return closing
+  }
+
+  async #tellSource(): Promise<void> {
+    if (this.#started) await this.#options.onClose()
+  }
+
+  #leave(error: unknown): void {
+    this.#options.signal?.removeEventListener('abort', this.#abort)
+    this.#ready.reject(error)
+    this.#closed.reject(error)
+  }
+
+  /** A handler's subscription that fails unseen would just go silent. */
+  #warnIfUnseen(error: unknown): void {
+    if (this.#options.handler === null) return
+    const wasReady = this.#wasReady
+    // The subscriber may not even have the subscription yet: it gets this turn to look.
+    setImmediate(() => {
+      if (this.#closed.watched || (!wasReady && this.#ready.watched)) return
+      this.#warn('the subscription has ended', error, "Watch its 'closed' promise to handle this.")
+    })
+  }
+
+  #warn(what: string, error: unknown, advice: string): void {
+    const why = error instanceof Error ? error.message : describe(error)
+    process.emitWarning(`Channel '${this.channel}': ${what} (${why}). ${advice}`.trimEnd(), {
+      type: 'LiminalWarning',
+      code: 'LIMINAL_SUBSCRIPTION_ENDED',
+    })
+  }
+}
+
+/** The subscriber's view of a queue. */
+class QueuedSubscription<T> implements Subscription<T> {
+  readonly channel: string
+  readonly #queue: SubscriptionQueue<T>
+  readonly #iterator: IteratorConsumer<T> | null
+  readonly #ready: Outcome
+  readonly #closed: Outcome
+
+  constructor(queue: SubscriptionQueue<T>, iterator: IteratorConsumer<T> | null, ready: Outcome, closed: Outcome) {
+    this.channel = queue.channel
+    this.#queue = queue
+    this.#iterator = iterator
+    this.#ready = ready
+    this.#closed = closed
+  }
+
+  get closed(): Promise<void> {
+    return this.#closed.watch()
+  }
+
+  ready(): Promise<void> {
+    return this.#ready.watch()
+  }
+
+  close(): Promise<void> {
+    return this.#queue.end()
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<Delivery<T>, undefined> {
+    if (this.#iterator === null) {
+      const message = `The subscription to '${this.channel}' has a handler; it cannot be iterated too. Subscribe without one.`
+      throw new LiminalError('INVALID_ARGUMENT', message)
+    }
+    return this.#iterator.start()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}

@@ -1,0 +1,28 @@
+/** Units of work (a publish, a delivery) done in one go before timers and sockets get their turn again. */
+const TURN_BUDGET = 4_096
+
+let spent = 0
+let armed = false
+
+function beginTurn(): void {
+  spent = 0
+  armed = false
+}
+
+/**
+ * Counts work against the current event-loop turn, for the whole process, and says whether it is time to let the loop go round. Promises alone never let it:
+ * a publisher and a handler that only await each other would starve every timer and socket.
+ */
+export function spendTurn(units: number): boolean {
+  spent += units
+  if (!armed) {
+    armed = true
+    setImmediate(beginTurn)
+  }
+  return spent >= TURN_BUDGET
+}
+
+/** Resolves in the next turn of the event loop. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}

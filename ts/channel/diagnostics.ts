@@ -1,0 +1,33 @@
+import { channel as diagnosticsChannel } from 'node:diagnostics_channel'
+import type { LiminalError } from '../errors.ts'
+
+/** `node:diagnostics_channel` on which each refused publish is said, as {@link PublishRefused}. */
+export const PUBLISH_REFUSED = 'liminal:publish:refused'
+/** `node:diagnostics_channel` on which it is said that a subscription broke its contract and was removed, as {@link SinkFailed}. */
+export const SINK_FAILED = 'liminal:sink:failed'
+
+/** A publish that left no trace. */
+export interface PublishRefused {
+  readonly channel: string
+  readonly error: LiminalError
+}
+
+/** A subscription that threw where it must not; the others got their messages. */
+export interface SinkFailed {
+  readonly channel: string
+  readonly subscriptionId: bigint
+  readonly error: unknown
+}
+
+const publishRefused = diagnosticsChannel(PUBLISH_REFUSED)
+const sinkFailed = diagnosticsChannel(SINK_FAILED)
+
+/** Says that a publish was refused. Costs nothing when nobody listens. */
+export function sayPublishRefused(channel: string, error: LiminalError): void {
+  if (publishRefused.hasSubscribers) publishRefused.publish({ channel, error } satisfies PublishRefused)
+}
+
+/** Says that a sink threw. */
+export function saySinkFailed(channel: string, subscriptionId: bigint, error: unknown): void {
+  if (sinkFailed.hasSubscribers) sinkFailed.publish({ channel, subscriptionId, error } satisfies SinkFailed)
+}

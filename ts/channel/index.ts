@@ -1,0 +1,8 @@
+export { ChannelCore } from './channel-core.ts'
+export { type ChannelDeclaration, ChannelRegistry, type ChannelRegistryOptions } from './channel-registry.ts'
+export { PUBLISH_REFUSED, type PublishRefused, SINK_FAILED, type SinkFailed } from './diagnostics.ts'
+export type { ChannelSubscription } from './fan-out.ts'
+export type { IdempotencyLimits } from './idempotency-window.ts'
+export { MessageIds } from './message-ids.ts'
+export { oneMessageRun, rowOffset } from './one-message-run.ts'
+export type { MessageRun, PublishObserver, Sink } from './run.ts'

@@ -1,0 +1,102 @@
+import { describe } from '../arguments.ts'
+import { LiminalError } from '../errors.ts'
+import { decodePayload, encodePayload, type PayloadKind } from '../payload.ts'
+import type { CausalContext } from '../protocol/index.ts'
+import { sayBehaviourFailed } from './diagnostics.ts'
+import type { ConversationInfo, Participant, ParticipantMessage, ParticipantSource } from './participant.ts'
+
+/**
+ * What answers: called for each message, concurrently. Its result (or what its promise resolves with) is the reply, `undefined` standing for `null` in JSON; a throw
+ * becomes `RESPONDER_FAILED` for the asker.
+ */
+export type Behaviour<Request = unknown> = (request: Request, context: BehaviourContext) => unknown
+
+/** What a behaviour knows about the message beside its value. */
+export interface BehaviourContext {
+  readonly subject: string
+  readonly conversationId: bigint
+  /** 1 for the first try. */
+  readonly attempt: number
+  readonly causal: CausalContext
+  /** Aborted when nobody waits for the reply any more: the asker gave up, closed or died. Its reason says which. */
+  readonly signal: AbortSignal
+}
+
+/** Puts a behaviour where a participant belongs: one call for each message, and whatever it throws stays there. */
+export function participantFromBehaviour<Request>(
+  behaviour: Behaviour<Request>,
+  payload: PayloadKind,
+): ParticipantSource {
+  return {
+    join: (conversation) => new BehaviourParticipant(behaviour, payload, conversation),
+  }
+}
+
+/** Answers with the request. Byte for byte where it is registered with `payload: 'bytes'`. */
+export const echo: Behaviour = (request) => request
+
+class BehaviourParticipant<Request> implements Participant {
+  readonly #behaviour: Behaviour<Request>
+  readonly #payload: PayloadKind
+  readonly #conversation: ConversationInfo
+
+  constructor(behaviour: Behaviour<Request>, payload: PayloadKind, conversation: ConversationInfo) {
+    this.#behaviour = behaviour
+    this.#payload = payload
+    this.#conversation = conversation
+  }
+
+  async receive(message: ParticipantMessage): Promise<Uint8Array | null> {
+    const request = this.#decode(message.payload)
+    try {
+      // The responder's type parameter is its word for what requests are.
+      const result: unknown = await this.#behaviour(request as Request, new Context(this.#conversation, message))
+      if (!message.replyRequested) return null
+      return encodePayload(result === undefined && this.#payload === 'json' ? null : result, this.#payload)
+    } catch (cause) {
+      throw this.#failure(cause)
+    }
+  }
+
+  close(): void {
+    // Messages underway hear of it by their signals; there is nothing else to let go of.
+  }
+
+  #decode(payload: Uint8Array): unknown {
+    try {
+      return decodePayload(payload, this.#payload)
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : describe(cause)
+      const message = `The responder for '${this.#conversation.subject}' takes JSON. ${why}`
+      throw new LiminalError('PAYLOAD_INVALID', message, { cause })
+    }
+  }
+
+  #failure(cause: unknown): LiminalError {
+    const { subject, id } = this.#conversation
+    const why = cause instanceof Error ? cause.message : describe(cause)
+    const error = new LiminalError('RESPONDER_FAILED', `The responder for '${subject}' failed: ${why}`, { cause })
+    sayBehaviourFailed(subject, id, error)
+    return error
+  }
+}
+
+class Context implements BehaviourContext {
+  readonly subject: string
+  readonly conversationId: bigint
+  readonly attempt: number
+  readonly causal: CausalContext
+  readonly #message: ParticipantMessage
+
+  constructor(conversation: ConversationInfo, message: ParticipantMessage) {
+    this.subject = conversation.subject
+    this.conversationId = conversation.id
+    this.attempt = message.attempt
+    this.causal = message.causal
+    this.#message = message
+  }
+
+  get signal(): AbortSignal {
+    return this.#message.signal
+  }
+}

@@ -1,0 +1,2 @@
+export { Schema } from './schema.ts'
+export { SchemaViolationError, type Violation } from './violations.ts'
