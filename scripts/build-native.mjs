@@ -3,6 +3,7 @@
 //   node scripts/build-native.mjs [--target <rust triple>] [--out <dir>] [--required]
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -64,11 +65,7 @@ export function buildNative({
     console.error(`liminal-bus: the TypeScript codec will be used, because ${obstacle}`)
     return false
   }
-  const environment = { ...process.env }
-  if (platform.libc === 'musl') {
-    // The musl targets link statically by default, which cannot make a shared library.
-    environment.RUSTFLAGS = `${environment.RUSTFLAGS ?? ''} -C target-feature=-crt-static`.trim()
-  }
+  const environment = { ...process.env, CARGO_ENCODED_RUSTFLAGS: rustFlags(platform).join('\x1f') }
   const options = ['build', '--release', '--locked', '-p', 'liminal-node', '--message-format=json-render-diagnostics']
   if (target !== undefined) options.push('--target', target)
   const build = spawnSync('cargo', options, {
@@ -88,6 +85,17 @@ export function buildNative({
   mkdirSync(dirname(addon), { recursive: true })
   replaceFile(library, addon)
   return addon
+}
+
+/** What the compiler is told beside the profile: the flags of the environment first. */
+function rustFlags(platform) {
+  const flags = (process.env.RUSTFLAGS ?? '').split(' ').filter((flag) => flag !== '')
+  // Panics name the file they are in: no folder of this machine should be told.
+  const cargoHome = process.env.CARGO_HOME ?? join(homedir(), '.cargo')
+  flags.push(`--remap-path-prefix=${cargoHome}=/cargo`, `--remap-path-prefix=${ROOT}=/liminal-bus`)
+  // The musl targets link statically by default, which cannot make a shared library.
+  if (platform.libc === 'musl') flags.push('-C', 'target-feature=-crt-static')
+  return flags
 }
 
 /** The path of the library, from cargo's own report: it alone knows the target directory. */

@@ -3,7 +3,13 @@ import { ALL_CAPABILITIES, Capability, codeOf, EXTENSION_MASK, ReasonCode, reaso
 
 describe('reason codes', () => {
   it('lead back to the error that they were made from', () => {
-    for (const code of ['CHANNEL_NOT_FOUND', 'NO_RESPONDER', 'AuthenticationFailure', 'TIMEOUT', 'CodecError'] as const) {
+    for (const code of [
+      'CHANNEL_NOT_FOUND',
+      'NO_RESPONDER',
+      'AuthenticationFailure',
+      'TIMEOUT',
+      'CodecError',
+    ] as const) {
       expect(codeOf(reasonOf(code))).toBe(code)
     }
   })

@@ -90,7 +90,77 @@ impl<'a> Scan<'a> {
                 return (Status::Malformed, i32::from(error.reason_code()));
             }
             self.at += length;
+            if head.type_id == kind::PUBLISH {
+                self.rest_of_run(head, max_frame_bytes);
+            }
         }
+    }
+
+    /// Scans what follows a Publish and is of its run, up to the first frame that is not, or not well formed, or says something about its
+    /// origin: that one is for the general way.
+    ///
+    /// All that the rows of a run share is known here, which leaves a loop small enough to stay in registers.
+    #[inline]
+    fn rest_of_run(&mut self, head: Head, max_frame_bytes: usize) {
+        let Some(Channel { name, id }) = self.channel else { return };
+        let chunk = self.chunk;
+        let keyed = head.flags & PUBLISH_HAS_KEY != 0;
+        let lead = u64::from(kind::PUBLISH) << 40 | u64::from(head.flags) << 32 | u64::from(head.stream_id);
+        // Offsets in a frame: behind the name, and of the payload.
+        let name_end = LEAD + name.len();
+        let payload_at = name_end + PLAIN;
+        let mut at = self.at;
+        let mut count = self.count;
+        while let Some(row) = self.rows.get_mut(count) {
+            let Some(start) = chunk[at..].first_chunk::<LEAD>() else { break };
+            let length = Head::BYTES + number_at(start, 6);
+            let Some(frame) = chunk.get(at..at + length) else { break };
+            if u64_at(start, 0) >> 16 != lead || number_at(start, 10) != name.len() || length > max_frame_bytes {
+                break;
+            }
+            let Some(fields) = frame.get(name_end..).and_then(<[u8]>::first_chunk::<PLAIN>) else { break };
+            if !are_equal(&frame[LEAD..name_end], name) {
+                break;
+            }
+            let envelope_length = number_at(fields, 0);
+            let payload_length = number_at(fields, PLAIN - 4);
+            if u64_at(fields, PLAIN - 10) >> 16 != NO_ORIGIN || envelope_length != PLAIN - 4 + payload_length {
+                break;
+            }
+            let end = payload_at + payload_length;
+            let mut key_at = 0;
+            let mut key_length = -1;
+            if keyed {
+                let Some((length, key)) = frame.get(end..).and_then(<[u8]>::split_first_chunk::<4>) else { break };
+                if number_at(length, 0) != key.len() || check_utf8(key).is_err() {
+                    break;
+                }
+                key_at = to_column(at + end + 4);
+                key_length = to_column(key.len());
+            } else if end != length {
+                break;
+            }
+            *row = [
+                to_column(at),
+                to_column(length),
+                i32::from(kind::PUBLISH),
+                i32::from(head.flags),
+                head.stream_id.cast_signed(),
+                id,
+                to_column(at + name_end + 4),
+                to_column(at + payload_at),
+                to_column(payload_length),
+                key_at,
+                key_length,
+                0,
+                0,
+            ];
+            at += length;
+            count += 1;
+        }
+        self.run.length += to_column(count - self.count);
+        self.at = at;
+        self.count = count;
     }
 
     #[inline]
@@ -239,11 +309,60 @@ fn length_at(block: &[u8], at: usize) -> Result<usize, WireError> {
     Ok(u32::from_be_bytes(*length) as usize)
 }
 
+#[inline]
 fn check_utf8(bytes: &[u8]) -> Result<(), WireError> {
+    const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+    if let Some((first, last)) = ends(bytes)
+        && (first | last) & HIGH_BITS == 0
+    {
+        return Ok(());
+    }
     std::str::from_utf8(bytes).map(drop).map_err(|_| WireError::Codec("a string is not valid UTF-8"))
 }
 
 const MALFORMED: WireError = WireError::Codec("a length does not fit its block");
+
+/// Bytes of a frame before the content of its first string.
+const LEAD: usize = Head::BYTES + 4;
+
+/// Bytes of an env-field without origin, up to its payload: two lengths, a schema id, the causal block and its length.
+const PLAIN: usize = 4 + CAUSAL + 2 + 4;
+
+/// A causal block that says nothing, behind its length.
+const NO_ORIGIN: u64 = 0x0000_0002_0000;
+
+#[inline]
+fn number_at<const N: usize>(block: &[u8; N], at: usize) -> usize {
+    u32::from_be_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]]) as usize
+}
+
+#[inline]
+fn u64_at<const N: usize>(block: &[u8; N], at: usize) -> u64 {
+    let bytes = std::array::from_fn(|index| block[at + index]);
+    u64::from_be_bytes(bytes)
+}
+
+/// Equality of short texts without a call: most channel names are short.
+#[inline]
+fn are_equal(left: &[u8], right: &[u8]) -> bool {
+    match (ends(left), ends(right)) {
+        (Some(left_ends), Some(right_ends)) if left.len() == right.len() => left_ends == right_ends,
+        _ => left == right,
+    }
+}
+
+/// The bytes of a text of 4 to 16 bytes as two numbers, whose bytes may overlap: equal for equal texts of one length.
+#[inline]
+fn ends(text: &[u8]) -> Option<(u64, u64)> {
+    if text.len() > 16 {
+        return None;
+    }
+    if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        return Some((u64::from_ne_bytes(*first), u64::from_ne_bytes(*last)));
+    }
+    let (first, last) = (text.first_chunk::<4>()?, text.last_chunk::<4>()?);
+    Some((u32::from_ne_bytes(*first).into(), u32::from_ne_bytes(*last).into()))
+}
 
 /// Offset of the causal block in an envelope: behind the schema id and the block's length.
 const CAUSAL: usize = size_of::<SchemaId>() + 4;
