@@ -19,11 +19,14 @@ export interface FrameRows {
 
 /** One batch of scanned frames. Valid until the decoder is used again: the columns are reused, the bytes are not copied. */
 export interface FrameBatch extends FrameRows {
-  /** The frame of a row as an object, made on demand. Its byte fields are views of `bytes`. */
+  /**
+   * The frame of a row as an object, made on demand. Its byte fields are views of `bytes`.
+   * @throws LiminalError `INVALID_ARGUMENT` for a row outside the batch, as all functions of a row do.
+   */
   frame(row: number): Frame
-  /** The u64 id of a row (column ID). */
+  /** The u64 id of a row (column ID). @throws LiminalError `INVALID_ARGUMENT` for a row without one. */
   id(row: number): bigint
-  /** The channel name of a Publish or Subscribe row. */
+  /** The channel name of a Publish or Subscribe row. @throws LiminalError `INVALID_ARGUMENT` for other rows. */
   channel(row: number): string
 }
 
@@ -48,33 +51,49 @@ export interface FrameDecoder {
   readonly batch: FrameBatch
   /** Bytes of an unfinished frame held back. */
   readonly pendingBytes: number
-  /** Hands over the next chunk. The decoder reads it in place: do not write to it before `next` returned false. */
+  /**
+   * Hands over the next chunk. The decoder reads it in place: do not write to it before `next` returned false. Views handed out of it, such as
+   * payloads, live as long as the chunk does.
+   * @throws LiminalError `INVALID_ARGUMENT` if `next` has not returned false since the last chunk: nothing is queued.
+   */
   push(chunk: Uint8Array): void
   /**
    * Scans the next batch; false when all complete frames were returned.
    * @throws ProtocolError once the frame next in line is malformed or too large; the frames before it were returned. The decoder is dead then.
    */
   next(): boolean
-  /** The frames of a chunk as objects: `push` and `next` in one. */
+  /** The frames of a chunk as objects: `push` and `next` in one. Whoever leaves it early goes on with `next`. */
   frames(chunk: Uint8Array): Generator<Frame, void, undefined>
-  /** @throws ProtocolError `IncompleteHeader` or `TruncatedPayload` if the stream ended inside a frame. */
+  /**
+   * Checks that the stream may end here.
+   * @throws ProtocolError `IncompleteHeader` or `TruncatedPayload` if it ends inside a frame.
+   * @throws LiminalError `INVALID_ARGUMENT` if frames are unread.
+   */
   end(): void
 }
 
 /** Channel names as small integers, in memory that both codecs read. Names are added by whoever owns the table, never by a peer. */
 export interface NameTable {
-  /** Adds a name, or finds it, and returns its id: 0, 1, 2 ... in the order of adding. Ids are never reused. */
+  /**
+   * Adds a name, or finds it, and returns its id: 0, 1, 2 ... in the order of adding. Ids are never reused.
+   * @throws LiminalError `INVALID_ARGUMENT` for a name that has no UTF-8 form.
+   */
   add(name: string): number
   /** The id of UTF-8 bytes, or -1. */
   find(bytes: Uint8Array, start: number, length: number): number
-  /** The name of an id. */
+  /** The name of an id. @throws LiminalError `INVALID_ARGUMENT` for an id never given. */
   name(id: number): string
   readonly size: number
   /** The table's memory, lent to the codec for one call. Replaced when the table grows. */
   readonly memory: Uint8Array
 }
 
-/** The wire, in both directions. `nativeCodec` and `typescriptCodec` behave alike: same bytes, same frames, same errors. */
+/**
+ * The wire, in both directions. `nativeCodec` and `typescriptCodec` behave alike: same bytes, same frames, same errors.
+ *
+ * The functions need no receiver: `const { encode } = codec` is fine. The native codec calls its addon for scans, runs and schema ids; for all that
+ * takes a single frame it runs the same TypeScript as the other codec, which measures faster there.
+ */
 export interface Codec {
   readonly name: 'native' | 'typescript'
 
@@ -91,11 +110,15 @@ export interface Codec {
   decode(bytes: Uint8Array, offset?: number): DecodedFrame
   readonly FrameDecoder: new (options?: FrameDecoderOptions) => FrameDecoder
 
-  /** Bytes that the Deliver frames of rows need. Rows may be of any frame type that has an envelope. */
+  /**
+   * Bytes that the Deliver frames of rows need. Rows may be of any frame type that has an envelope.
+   * @throws LiminalError `INVALID_ARGUMENT` for a row without one.
+   */
   deliverRunLength(rows: FrameRows, first: number, count: number): number
   /**
    * Writes a Deliver frame (flags 0) for each of `count` rows: sequence `firstSequence`, `firstSequence + 1n` ..., the row's envelope with its
-   * schema id replaced by `schemaId`. Returns the bytes written. @throws LiminalError `INVALID_ARGUMENT` if `target` is too small.
+   * schema id replaced by `schemaId`. Returns the bytes written.
+   * @throws LiminalError `INVALID_ARGUMENT` if `target` is too small or overlaps the rows, and for values that do not fit their fields.
    */
   encodeDeliverRun(
     rows: FrameRows,
@@ -107,7 +130,10 @@ export interface Codec {
     target: Uint8Array,
     offset: number,
   ): number
-  /** Writes `count` PublishAck frames (18 bytes each) with consecutive message ids. Returns the bytes written. */
+  /**
+   * Writes `count` PublishAck frames (18 bytes each) with consecutive message ids. Returns the bytes written.
+   * @throws LiminalError `INVALID_ARGUMENT` if `target` is too small, and for values that do not fit their fields.
+   */
   encodePublishAckRun(
     streamId: number,
     flags: number,
@@ -119,10 +145,14 @@ export interface Codec {
 
   /** The schema a subscriber and a channel agree on: `channelSchema`. @throws ProtocolError `SchemaIncompatible` (spec wire §7). */
   negotiateSchema(channelSchema: Uint8Array, accepted: readonly Uint8Array[]): Uint8Array
-  /** The highest supported version in [min, max]. @throws ProtocolError `VersionMismatch` (spec wire §7). */
+  /** The highest supported version in [min, max], both included. @throws ProtocolError `VersionMismatch` (spec wire §7). */
   negotiateVersion(min: Version, max: Version, supported: readonly Version[]): Version
   /** The causal context of an encoded envelope, without touching the rest. @throws ProtocolError `CodecError`. */
   extractCausalContext(envelopeBytes: Uint8Array): CausalContext
-  /** SHA-256 of the RFC 8785 canonical form of a JSON Schema. @throws LiminalError `SCHEMA_INVALID` if it is not JSON. */
+  /**
+   * SHA-256 of the RFC 8785 canonical form of a JSON Schema, which is the value that JSON.stringify makes of it.
+   * @throws LiminalError `SCHEMA_INVALID` if it is not JSON: functions, symbols, bigint, NaN, infinities, `undefined` anywhere but as a member of
+   * an object (which is left out), texts with lone surrogates, cycles, nesting over 256.
+   */
   schemaId(jsonSchema: unknown): Uint8Array
 }

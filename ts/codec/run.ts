@@ -1,0 +1,171 @@
+import { LiminalError } from '../errors.ts'
+import { Column, FrameType, HEAD_WIDTH, HEADER_BYTES, ROW_WIDTH, SCHEMA_ID_BYTES } from '../protocol/index.ts'
+import type { FrameRows } from './codec.ts'
+import { highHalf, lowHalf, U64_MAX, writeU32 } from './integers.ts'
+import { copyBytes } from './text.ts'
+
+/** The run encoders (design §6): many frames of one kind into an outbox, one call. */
+
+/** Bytes of a Deliver frame before its envelope: header, deliverySeq, envelope length. */
+const DELIVER_HEAD = HEADER_BYTES + 8 + 4
+
+/** Bytes of a PublishAck frame. */
+export const PUBLISH_ACK_BYTES = HEADER_BYTES + 8
+
+/** See Codec.deliverRunLength. */
+export function deliverRunLength(rows: FrameRows, first: number, count: number): number {
+  checkRows(rows, first, count)
+  const { columns } = rows
+  let length = count * DELIVER_HEAD
+  let row = HEAD_WIDTH + first * ROW_WIDTH
+  for (let left = count; left > 0; left--, row += ROW_WIDTH) {
+    const envelope = columns[row + Column.ENVELOPE]
+    const end = columns[row + Column.PAYLOAD] + columns[row + Column.PAYLOAD_LENGTH]
+    if (envelope === 0 || end > rows.bytes.length) throw withoutEnvelope(columns[row + Column.TYPE])
+    length += end - envelope
+  }
+  return length
+}
+
+/** See Codec.encodeDeliverRun. */
+export function encodeDeliverRun(
+  rows: FrameRows,
+  first: number,
+  count: number,
+  streamId: number,
+  firstSequence: bigint,
+  schemaId: Uint8Array,
+  target: Uint8Array,
+  offset: number,
+): number {
+  const length = checkDeliverRun(rows, first, count, streamId, firstSequence, schemaId, target, offset)
+  const { bytes, columns } = rows
+  let high = highHalf(firstSequence)
+  let low = lowHalf(firstSequence)
+  let row = HEAD_WIDTH + first * ROW_WIDTH
+  let at = offset
+  for (let left = count; left > 0; left--, row += ROW_WIDTH) {
+    const envelope = columns[row + Column.ENVELOPE]
+    const end = columns[row + Column.PAYLOAD] + columns[row + Column.PAYLOAD_LENGTH]
+    target[at] = FrameType.Deliver
+    target[at + 1] = 0
+    writeU32(target, at + 2, streamId)
+    writeU32(target, at + 6, 12 + end - envelope)
+    writeU32(target, at + 10, high)
+    writeU32(target, at + 14, low)
+    writeU32(target, at + 18, end - envelope)
+    const body = at + DELIVER_HEAD
+    for (let index = 0; index < SCHEMA_ID_BYTES; index++) target[body + index] = schemaId[index]
+    copyBytes(bytes, envelope + SCHEMA_ID_BYTES, end, target, body + SCHEMA_ID_BYTES)
+    at = body + end - envelope
+    low = (low + 1) >>> 0
+    if (low === 0) high++
+  }
+  return length
+}
+
+/** See Codec.encodePublishAckRun. */
+export function encodePublishAckRun(
+  streamId: number,
+  flags: number,
+  firstMessageId: bigint,
+  count: number,
+  target: Uint8Array,
+  offset: number,
+): number {
+  const length = checkPublishAckRun(streamId, flags, firstMessageId, count, target, offset)
+  let high = highHalf(firstMessageId)
+  let low = lowHalf(firstMessageId)
+  for (let at = offset, end = offset + length; at < end; at += PUBLISH_ACK_BYTES) {
+    target[at] = FrameType.PublishAck
+    target[at + 1] = flags
+    writeU32(target, at + 2, streamId)
+    writeU32(target, at + 6, 8)
+    writeU32(target, at + 10, high)
+    writeU32(target, at + 14, low)
+    low = (low + 1) >>> 0
+    if (low === 0) high++
+  }
+  return length
+}
+
+/** Checks the arguments of a Deliver run and returns the bytes it takes. */
+export function checkDeliverRun(
+  rows: FrameRows,
+  first: number,
+  count: number,
+  streamId: number,
+  firstSequence: bigint,
+  schemaId: Uint8Array,
+  target: Uint8Array,
+  offset: number,
+): number {
+  const length = deliverRunLength(rows, first, count)
+  checkStream(streamId)
+  checkIds('firstSequence', firstSequence, count)
+  if (schemaId.length !== SCHEMA_ID_BYTES) {
+    throw new LiminalError('INVALID_ARGUMENT', `A schema id has ${SCHEMA_ID_BYTES} bytes, not ${schemaId.length}`)
+  }
+  checkRoom(length, target, offset)
+  if (overlap(target, rows.bytes) || overlap(target, rows.columns) || overlap(target, schemaId)) {
+    throw new LiminalError('INVALID_ARGUMENT', 'The target of a run must not overlap what it is made from')
+  }
+  return length
+}
+
+/** Checks the arguments of a PublishAck run and returns the bytes it takes. */
+export function checkPublishAckRun(
+  streamId: number,
+  flags: number,
+  firstMessageId: bigint,
+  count: number,
+  target: Uint8Array,
+  offset: number,
+): number {
+  if (count >>> 0 !== count) throw new LiminalError('INVALID_ARGUMENT', `count ${count} is not a u32`)
+  checkStream(streamId)
+  if ((flags & 0xff) !== flags) throw new LiminalError('INVALID_ARGUMENT', `flags ${flags} is not a u8`)
+  checkIds('firstMessageId', firstMessageId, count)
+  const length = count * PUBLISH_ACK_BYTES
+  checkRoom(length, target, offset)
+  return length
+}
+
+function checkRows(rows: FrameRows, first: number, count: number): void {
+  if (first >>> 0 !== first || count >>> 0 !== count || first + count > rows.count) {
+    throw new LiminalError(
+      'INVALID_ARGUMENT',
+      `Rows ${first} to ${first + count} are not within the ${rows.count} given`,
+    )
+  }
+}
+
+function checkStream(streamId: number): void {
+  if (streamId >>> 0 !== streamId || streamId === 0) {
+    throw new LiminalError('INVALID_ARGUMENT', `Stream ${streamId} is not a u32 of at least 1`)
+  }
+}
+
+function checkIds(name: string, first: bigint, count: number): void {
+  if (first < 0n || first > U64_MAX - BigInt(Math.max(0, count - 1))) {
+    throw new LiminalError('INVALID_ARGUMENT', `${name}: ${count} ids from ${first} do not fit a u64`)
+  }
+}
+
+function checkRoom(length: number, target: Uint8Array, offset: number): void {
+  if (!Number.isSafeInteger(offset) || offset < 0 || length > target.length - offset) {
+    const given = `the target has ${target.length} bytes and starts at ${offset}`
+    throw new LiminalError('INVALID_ARGUMENT', `The run takes ${length} bytes; ${given}. Ask for the length first`)
+  }
+}
+
+function overlap(left: ArrayBufferView, right: ArrayBufferView): boolean {
+  if (left.buffer !== right.buffer) return false
+  const leftEnd = left.byteOffset + left.byteLength
+  const rightEnd = right.byteOffset + right.byteLength
+  return left.byteOffset < rightEnd && right.byteOffset < leftEnd
+}
+
+function withoutEnvelope(typeId: number): LiminalError {
+  return new LiminalError('INVALID_ARGUMENT', `A row of frame type ${typeId} has no envelope to deliver`)
+}
