@@ -28,6 +28,7 @@ const CODES = {
   CHANNEL_CLOSED: false,
   CHANNEL_EXISTS: false,
   PAYLOAD_INVALID: false,
+  PAYLOAD_TOO_LARGE: false,
   SCHEMA_INVALID: false,
   SUBSCRIPTION_SHED: true,
   OUTBOX_FULL: true,

@@ -213,7 +213,7 @@ describe('creating a bus', () => {
       () => conversation.request(large),
       () => conversation.send(large),
     ]) {
-      expect((await failure(call, 'LIMIT_EXCEEDED')).retryable).toBe(false)
+      expect((await failure(call, 'PAYLOAD_TOO_LARGE')).retryable).toBe(false)
     }
     expect(channel.sendCounts.sent).toBe(0)
     await channel.publish('x'.repeat(900))

@@ -90,6 +90,24 @@ describe('Outbox', () => {
     expect(sent).toBeGreaterThanOrEqual(capacityBytes)
   })
 
+  it('gives the socket a part at a time, so that a slow peer shows progress, and the rest when it is finished', async () => {
+    const { near, far } = await pair()
+    const outbox = new Outbox(near, { capacityBytes: 64 << 20 })
+    const large = Buffer.alloc(32 << 20, 7)
+    outbox.append(large)
+    outbox.append(Uint8Array.of(8))
+    outbox.flush()
+    // What the kernel did not take waits here, and little of it in the socket.
+    expect(near.writableLength).toBeLessThanOrEqual(256 * 1024)
+    expect(outbox.waitingBytes).toBeGreaterThan(16 << 20)
+    outbox.finish()
+    near.end()
+    const received = await read(far, large.length + 1)
+    expect(received.length).toBe(large.length + 1)
+    expect(received.subarray(0, large.length).equals(large)).toBe(true)
+    expect(received[large.length]).toBe(8)
+  })
+
   it('refuses to be written to after it was closed, and releases whoever waits', async () => {
     const { near } = await pair()
     const outbox = new Outbox(near, { capacityBytes: 4 << 20 })

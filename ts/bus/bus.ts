@@ -53,7 +53,7 @@ export interface Channel<T = unknown> {
    * Publishes and resolves with what happened. Awaiting it is the throttle: it resolves late while subscribers are behind. A publish that is known to have happened
    * always resolves with its receipt: in process `timeoutMs` and `signal` only cut that wait short.
    *
-   * @throws LiminalError `CHANNEL_NOT_FOUND`, `CHANNEL_CLOSED`, `PAYLOAD_INVALID` (the schema refused it, or it has no JSON form), `LIMIT_EXCEEDED` (it is too large), `OUTBOX_FULL`, `TIMEOUT`,
+   * @throws LiminalError `CHANNEL_NOT_FOUND`, `CHANNEL_CLOSED`, `PAYLOAD_INVALID` (the schema refused it, or it has no JSON form), `PAYLOAD_TOO_LARGE`, `OUTBOX_FULL`, `TIMEOUT`,
    * `ABORTED`, `CONNECTION_LOST`, `CLOSED`.
    */
   publish(value: T, options?: PublishOptions): Promise<Receipt>
@@ -62,7 +62,7 @@ export interface Channel<T = unknown> {
    * Publishes without an acknowledgement and without a promise. What could not be delivered afterwards is counted in {@link sendCounts}.
    *
    * @throws LiminalError `OUTBOX_FULL` when too much is underway (nothing was sent; await {@link ready}), `PAYLOAD_INVALID` (it has no JSON form),
-   * `LIMIT_EXCEEDED`, `CLOSED`. What the channel refuses, by its schema too, is counted.
+   * `PAYLOAD_TOO_LARGE`, `CLOSED`. What the channel refuses, by its schema too, is counted.
    */
   send(value: T, options?: SendOptions): void
 

@@ -22,7 +22,7 @@ export interface BusOptions {
   readonly maxConversations?: number
   /** Messages underway in one conversation, at most; `LIMIT_EXCEEDED` past it. Default 1,024. */
   readonly maxPendingRequests?: number
-  /** Largest message in bytes, payload, causal context and key together; `LIMIT_EXCEEDED` past it. Default: what fits a frame of 16 MiB. */
+  /** Largest message in bytes, payload, causal context and key together; `PAYLOAD_TOO_LARGE` past it. Default: what fits a frame of 16 MiB. */
   readonly maxMessageBytes?: number
   /** How long idempotency keys are remembered. */
   readonly idempotency?: IdempotencyLimits

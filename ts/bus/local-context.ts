@@ -24,10 +24,10 @@ export function checkOpen(context: LocalContext): void {
   if (context.core.closed) throw closedError()
 }
 
-/** @throws LiminalError `LIMIT_EXCEEDED` for a message that no connection would take. */
+/** @throws LiminalError `PAYLOAD_TOO_LARGE` for a message that no connection would take. */
 export function checkSize(context: LocalContext, bytes: number): void {
   if (bytes > context.maxMessageBytes) {
     const message = `The message takes ${bytes} bytes, but ${context.maxMessageBytes} are allowed. Send it in parts, or raise maxMessageBytes.`
-    throw new LiminalError('LIMIT_EXCEEDED', message, { retryable: false })
+    throw new LiminalError('PAYLOAD_TOO_LARGE', message)
   }
 }

@@ -75,8 +75,8 @@ export class ChannelCore {
    * What publishers wait for before they publish more: settles when every subscription that is behind has caught up, or is waited for no longer. `null`, and
    * that fast, if none is behind.
    */
-  hold(): Promise<void> | null {
-    return this.#fanOut.hold()
+  hold(publisher?: object): Promise<void> | null {
+    return this.#fanOut.hold(publisher)
   }
 
   /** Adds a subscription. @throws LiminalError `CHANNEL_CLOSED`. */

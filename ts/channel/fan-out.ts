@@ -70,6 +70,7 @@ export class FanOut {
     const places = this.#places
     const count = places.length
     let taken = 0
+    let behind = false
     this.#running++
     for (let index = 0; index < count; index++) {
       const place = places[index]
@@ -78,7 +79,7 @@ export class FanOut {
       try {
         if (sink.deliver(run, schemaId)) {
           taken++
-          if (!this.#behind && sink.hold() !== null) this.#behind = true
+          if (!behind && sink.hold() !== null) behind = true
         } else {
           place.unsubscribe()
         }
@@ -87,29 +88,35 @@ export class FanOut {
       }
     }
     this.#running--
+    this.#behind = behind
     this.#compact()
     return taken
   }
 
-  /** What publishers wait for: settles when all that are behind now have caught up or given up. `null` if none is. */
-  hold(): Promise<void> | null {
+  /** What a publisher waits for: settles when all that are behind now have caught up or given up. `null` if none is. */
+  hold(publisher?: object): Promise<void> | null {
     if (!this.#behind) return null
+    if (publisher !== undefined) return settled(this.#holds(publisher))
+    // A session waits for itself only; local publishers may be thousands, and share one promise.
     if (this.#hold !== null) return this.#hold
-    // A set: the sinks of one session share its outbox, and so its hold.
+    const hold = settled(this.#holds())
+    if (hold === null) this.#behind = false
+    else {
+      this.#hold = hold.then(() => {
+        this.#hold = null
+      })
+    }
+    return this.#hold
+  }
+
+  /** A set: the sinks of one session share its outbox, and so its hold. */
+  #holds(publisher?: object): Set<Promise<void>> {
     const holds = new Set<Promise<void>>()
     for (const { sink } of this.#places) {
-      const hold = sink?.hold() ?? null
+      const hold = sink?.hold(publisher) ?? null
       if (hold !== null) holds.add(hold)
     }
-    if (holds.size === 0) {
-      this.#behind = false
-      return null
-    }
-    const settled = (): void => {
-      this.#hold = null
-    }
-    this.#hold = Promise.allSettled(holds).then(settled)
-    return this.#hold
+    return holds
   }
 
   /** Ends all subscriptions. */
@@ -145,4 +152,8 @@ export class FanOut {
     this.#places = this.#places.filter((place) => place.sink !== null)
     this.#vacant = 0
   }
+}
+
+function settled(holds: ReadonlySet<Promise<void>>): Promise<void> | null {
+  return holds.size === 0 ? null : Promise.allSettled(holds).then(() => undefined)
 }

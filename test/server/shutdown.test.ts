@@ -1,0 +1,193 @@
+import { connect } from 'node:net'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { createBus } from '../../ts/bus/index.ts'
+import { CONFIRM, OPEN_OFFER, ReasonCode } from '../../ts/protocol/index.ts'
+import { serve } from '../../ts/server/index.ts'
+import { deferred, extendedPeer, plainPeer, startServer, strangePeer } from './fixture.ts'
+import { type Addressed, messageFrame, openFrame, publishFrame, subscribeFrame, textOf } from './raw-peer.ts'
+
+function refusesConnections(server: Addressed): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(server.address)
+    socket.on('error', (error: Error & { code?: string }) => resolve(error.code ?? ''))
+    socket.on('connect', () => reject(new Error('the server still accepts connections')))
+  })
+}
+
+describe('closing a server', () => {
+  it('says Disconnect to everybody, ends the connections and frees the port', async () => {
+    const server = await startServer()
+    const peers = [await plainPeer(server), await extendedPeer(server), await strangePeer(server)]
+    peers[0].send(subscribeFrame('a', 1))
+    await peers[0].expect('SubscribeAck')
+    const closing = server.close()
+    for (const peer of peers) {
+      await peer.expect('Disconnect')
+      await peer.ended
+      peer.socket.end()
+    }
+    await closing
+    expect(server.sessions).toEqual([])
+    expect(await refusesConnections(server)).toBe('ECONNREFUSED')
+  })
+
+  it('refuses new work while it lets requests underway finish', async () => {
+    const reply = deferred<string>()
+    const started = deferred()
+    const server = await startServer()
+    await server.bus
+      .respond('work', () => {
+        started.resolve()
+        return reply.promise
+      })
+      .ready()
+    const peer = await extendedPeer(server)
+    peer.send(openFrame(1n, 'work'), messageFrame(1n, '1', { streamId: 3 }))
+    await started.promise
+    const closing = server.close()
+    peer.send(
+      publishFrame('a', '1', { streamId: 5 }),
+      subscribeFrame('a', 7),
+      openFrame(2n, 'work', { streamId: 9 }),
+      openFrame(3n, 'other', { streamId: 11, flags: OPEN_OFFER | CONFIRM }),
+      messageFrame(1n, '2', { streamId: 13 }),
+    )
+    const reasonCode = ReasonCode.ShuttingDown
+    expect(await peer.rest()).toMatchObject([
+      { type: 'PublishError', streamId: 5, reasonCode },
+      { type: 'SubscribeError', streamId: 7, reasonCode },
+      { type: 'ConversationError', streamId: 9, reasonCode },
+      { type: 'ConversationError', streamId: 11, reasonCode },
+      { type: 'ConversationError', streamId: 13, reasonCode },
+    ])
+    reply.resolve('done')
+    expect(textOf(await peer.expect('ConversationMessage'))).toBe('"done"')
+    await peer.expect('Disconnect')
+    peer.socket.end()
+    await closing
+  })
+
+  it('lets a responder behind a connection finish what it was asked', async () => {
+    const server = await startServer()
+    const responder = await extendedPeer(server)
+    responder.send(openFrame(1n, 'work', { flags: OPEN_OFFER | CONFIRM }))
+    await responder.expect('ConversationOpen')
+    const answer = server.bus.ask('work', 1)
+    const request = (await responder.until('ConversationMessage')).at(-1)
+    if (request?.type !== 'ConversationMessage') throw new Error('no request')
+    const closing = server.close()
+    await expect(server.bus.ask('work', 2)).rejects.toMatchObject({ code: 'NO_RESPONDER' })
+    responder.send(messageFrame(request.conversationId, '"done"', { streamId: request.streamId }))
+    expect(await answer).toBe('done')
+    await responder.until('Disconnect')
+    responder.socket.end()
+    await closing
+  })
+
+  it('brings what was published before to those who read it', async () => {
+    const server = await startServer()
+    const subscriber = await plainPeer(server)
+    subscriber.send(subscribeFrame('a', 1))
+    await subscriber.expect('SubscribeAck')
+    const publisher = await plainPeer(server)
+    const count = 200
+    publisher.send(...Array.from({ length: count }, () => publishFrame('a', Buffer.alloc(10_000))))
+    for (let n = 0; n < count; n++) await publisher.expect('PublishAck')
+    const closing = server.close()
+    const frames = await subscriber.until('Disconnect')
+    expect(frames).toHaveLength(count + 1)
+    subscriber.socket.end()
+    publisher.socket.end()
+    await closing
+  })
+
+  it('waits for a subscriber that goes on accepting, and not for one that does not', async () => {
+    const server = await startServer()
+    const [busy, idle] = [await extendedPeer(server), await extendedPeer(server)]
+    for (const peer of [busy, idle]) {
+      peer.send(subscribeFrame('a', 1, { maxInFlight: 1 }))
+      await peer.expect('SubscribeAck')
+    }
+    const publisher = await plainPeer(server)
+    publisher.send(publishFrame('a', '1'), publishFrame('a', '2'), publishFrame('a', '3'))
+    for (let n = 0; n < 3; n++) await publisher.expect('PublishAck')
+    const closing = server.close()
+    for (const sequence of [1n, 2n, 3n]) {
+      expect((await busy.expect('Deliver')).deliverySeq).toBe(sequence)
+      busy.send({ type: 'Accept', flags: 0, streamId: 1, referencedMessageId: `${sequence}` })
+    }
+    await busy.expect('Disconnect')
+    expect((await idle.until('Disconnect')).map((frame) => frame.type)).toEqual(['Deliver', 'Disconnect'])
+    for (const peer of [busy, idle, publisher]) peer.socket.end()
+    await closing
+  })
+
+  it('cuts off after the grace what has not finished, and settles', async () => {
+    const started = deferred<AbortSignal>()
+    const server = await startServer()
+    await server.bus
+      .respond('work', (_request, context) => {
+        started.resolve(context.signal)
+        return new Promise(() => undefined)
+      })
+      .ready()
+    const peer = await plainPeer(server)
+    peer.send(openFrame(1n, 'work'), messageFrame(1n, '1'))
+    const signal = await started.promise
+    await server.close({ graceMs: 20 })
+    expect(server.sessions).toEqual([])
+    expect(signal.aborted).toBe(true)
+    await peer.ended
+  })
+
+  it('does not wait for a peer that neither reads nor closes longer than the grace', async () => {
+    const server = await startServer()
+    const peer = await plainPeer(server)
+    peer.send(subscribeFrame('a', 1))
+    await peer.expect('SubscribeAck')
+    peer.socket.pause()
+    const publisher = await plainPeer(server)
+    publisher.send(...Array.from({ length: 100 }, () => publishFrame('a', Buffer.alloc(100_000))))
+    await publisher.expect('PublishAck')
+    await server.close({ graceMs: 50 })
+    expect(server.sessions).toEqual([])
+  })
+
+  it('is done once, however often it is asked for', async () => {
+    const server = await startServer()
+    await plainPeer(server)
+    const [one, two] = [server.close({ graceMs: 10 }), server.close()]
+    await Promise.all([one, two])
+    await server.close()
+  })
+
+  it('comes with the end of its scope, and with the end of its bus', async () => {
+    const bus = await createBus()
+    onTestFinished(() => bus.close())
+    let scoped: Addressed
+    {
+      await using server = await serve(bus, { port: 0 })
+      scoped = server
+      await plainPeer(server).then((peer) => peer.destroy())
+    }
+    expect(await refusesConnections(scoped)).toBe('ECONNREFUSED')
+    const server = await serve(bus, { port: 0 })
+    const peer = await plainPeer(server)
+    const closing = bus.close()
+    await peer.until('Disconnect')
+    peer.socket.end()
+    await closing
+    expect(await refusesConnections(server)).toBe('ECONNREFUSED')
+  })
+
+  it('closes the bus that createServer made, and leaves that of serve open', async () => {
+    const owning = await startServer()
+    await owning.close()
+    expect(() => owning.bus.respond('x', () => 1)).toThrow()
+    const bus = await createBus()
+    onTestFinished(() => bus.close())
+    const server = await serve(bus, { port: 0 })
+    await server.close()
+    expect(await bus.channel('a').publish(1)).toMatchObject({ delivered: false })
+  })
+})

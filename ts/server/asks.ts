@@ -1,0 +1,102 @@
+import type { ParticipantMessage } from '../conversation/index.ts'
+import { LiminalError } from '../errors.ts'
+import type { SessionContext } from './context.ts'
+import type { RemoteParticipant } from './remote-participant.ts'
+import type { ServerStreams } from './server-streams.ts'
+
+interface Ask {
+  readonly participant: RemoteParticipant
+  readonly resolve: (reply: Uint8Array) => void
+  readonly reject: (error: LiminalError) => void
+  readonly signal: AbortSignal
+  readonly abandon: () => void
+}
+
+/** Requests that the peer has to answer, each on an even stream of its own. */
+export class Asks {
+  readonly #context: SessionContext
+  readonly #streams: ServerStreams
+  readonly #byStream = new Map<number, Ask>()
+
+  constructor(context: SessionContext, streams: ServerStreams) {
+    this.#context = context
+    this.#streams = streams
+  }
+
+  get size(): number {
+    return this.#byStream.size
+  }
+
+  /** Who waits for an answer on a stream. */
+  participant(streamId: number): RemoteParticipant | null {
+    return this.#byStream.get(streamId)?.participant ?? null
+  }
+
+  /** Sends a request and resolves with its answer. @throws LiminalError `LIMIT_EXCEEDED`, `OUTBOX_FULL`, or what the peer answers. */
+  ask(participant: RemoteParticipant, message: ParticipantMessage): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      const most = this.#context.options.limits.pendingRequestsPerConnection
+      if (this.#byStream.size >= most) {
+        const text = `The responder of '${participant.subject}' has ${most} requests to answer already; try again later.`
+        reject(new LiminalError('LIMIT_EXCEEDED', text))
+        return
+      }
+      const { signal } = message
+      const streamId = this.#streams.open()
+      const abandon = (): void => this.#abandon(streamId)
+      this.#byStream.set(streamId, { participant, resolve, reject, signal, abandon })
+      const failure = participant.transmit(streamId, message)
+      if (failure !== null) this.reject(streamId, failure)
+      else if (signal.aborted) abandon()
+      else signal.addEventListener('abort', abandon)
+    })
+  }
+
+  resolve(streamId: number, reply: Uint8Array): void {
+    this.#take(streamId)?.resolve(reply)
+  }
+
+  reject(streamId: number, error: LiminalError): void {
+    this.#take(streamId)?.reject(error)
+  }
+
+  /** The connection is over: everybody who waits here hears of it. */
+  gone(): void {
+    for (const [streamId, { participant }] of [...this.#byStream]) this.reject(streamId, gone(participant.subject))
+  }
+
+  /** Nobody waits for the answer any more: the peer is told, and an answer that is underway finds nobody on its stream. */
+  #abandon(streamId: number): void {
+    const ask = this.#take(streamId)
+    if (ask === undefined) return
+    const { participant, signal, reject } = ask
+    const text = `Nobody waits for the reply of '${participant.subject}' any more.`
+    const error = new LiminalError('ABORTED', text, { cause: signal.reason })
+    const refusal = this.#context.refusal(error)
+    // A peer that has left knows. Without room it is left out: the peer then works in vain, and nothing else is lost.
+    if (participant.live) {
+      const { id: conversationId } = participant
+      this.#context.output.offer({ type: 'ConversationError', flags: 0, streamId, conversationId, ...refusal })
+    }
+    reject(error)
+  }
+
+  #take(streamId: number): Ask | undefined {
+    const ask = this.#byStream.get(streamId)
+    if (ask !== undefined) {
+      ask.signal.removeEventListener('abort', ask.abandon)
+      this.#byStream.delete(streamId)
+      this.#streams.close(streamId)
+      this.#context.settled()
+    }
+    return ask
+  }
+}
+
+/** The error of everything that waits for a responder whose connection ended. */
+export function gone(subject: string): LiminalError {
+  return new LiminalError(
+    'PARTICIPANT_GONE',
+    `The responder of '${subject}' lost its connection; whether it handled the request is unknown.`,
+  )
+}

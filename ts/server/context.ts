@@ -1,0 +1,26 @@
+import type { BusCore } from '../bus/index.ts'
+import type { LiminalError } from '../errors.ts'
+import type { ConversationClose, ConversationOpen, Unsubscribe } from '../protocol/index.ts'
+import type { ResolvedOptions } from './options.ts'
+import type { Output } from './output.ts'
+import type { Refusal } from './refusals.ts'
+
+/** What the handlers of one session share: its peer, and the bus behind it. */
+export interface SessionContext {
+  readonly id: number
+  readonly bus: BusCore
+  readonly options: ResolvedOptions
+  readonly output: Output
+  /** The capability bits granted to this peer. */
+  readonly capabilities: number
+  /** Why this session takes no new work, or `null` while it does. */
+  readonly refusing: LiminalError | null
+  /** Whether the peer was granted a capability. */
+  granted(capability: number): boolean
+  /** Echoes a frame that is done, to a peer that asked for it (extension `CONFIRMATIONS`). */
+  confirm(frame: ConversationOpen | ConversationClose | Unsubscribe): void
+  /** An error in the words that this peer understands. */
+  refusal(error: LiminalError): Refusal
+  /** Tells that something underway has finished, for an end that waits for it. */
+  settled(): void
+}

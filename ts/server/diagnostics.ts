@@ -1,0 +1,84 @@
+import { channel as diagnosticsChannel } from 'node:diagnostics_channel'
+import type { LiminalError } from '../errors.ts'
+
+/** `node:diagnostics_channel` on which each accepted connection is said, as {@link SessionOpened}. */
+export const SESSION_OPENED = 'liminal:session:opened'
+/** `node:diagnostics_channel` on which it is said that a connection is gone and everything that it held, as {@link SessionClosed}. */
+export const SESSION_CLOSED = 'liminal:session:closed'
+/** `node:diagnostics_channel` on which it is said that a connection was ended because of what its peer did, as {@link SessionFailed}. */
+export const SESSION_FAILED = 'liminal:session:failed'
+/** `node:diagnostics_channel` on which it is said that a peer fell too far behind and lost a subscription, as {@link SessionShed}. */
+export const SESSION_SHED = 'liminal:session:shed'
+/** `node:diagnostics_channel` on which it is said that a connection was not taken, as {@link ConnectionRefused}. */
+export const CONNECTION_REFUSED = 'liminal:connection:refused'
+/** `node:diagnostics_channel` on which it is said that the system could not accept a connection, as {@link AcceptFailed}. The listener goes on. */
+export const ACCEPT_FAILED = 'liminal:connection:accept-failed'
+
+export interface SessionOpened {
+  readonly sessionId: number
+  readonly remoteAddress: string
+}
+
+export interface SessionClosed {
+  readonly sessionId: number
+  readonly remoteAddress: string
+  /** What ended it; `null` after a regular end. */
+  readonly error: Error | null
+}
+
+export interface SessionFailed {
+  readonly sessionId: number
+  readonly remoteAddress: string
+  readonly error: LiminalError
+}
+
+export interface SessionShed {
+  readonly sessionId: number
+  readonly channel: string
+  readonly streamId: number
+  /** Bytes that waited for this peer's connection. */
+  readonly outboxBytes: number
+  /** Bytes that waited for this subscription's credit. */
+  readonly queueBytes: number
+}
+
+export interface ConnectionRefused {
+  readonly remoteAddress: string
+  readonly error: LiminalError
+}
+
+export interface AcceptFailed {
+  readonly error: Error
+}
+
+const opened = diagnosticsChannel(SESSION_OPENED)
+const closed = diagnosticsChannel(SESSION_CLOSED)
+const failed = diagnosticsChannel(SESSION_FAILED)
+const shed = diagnosticsChannel(SESSION_SHED)
+const refused = diagnosticsChannel(CONNECTION_REFUSED)
+const acceptFailed = diagnosticsChannel(ACCEPT_FAILED)
+
+/** Each costs nothing when nobody listens. */
+export function saySessionOpened(event: SessionOpened): void {
+  if (opened.hasSubscribers) opened.publish(event)
+}
+
+export function saySessionClosed(event: SessionClosed): void {
+  if (closed.hasSubscribers) closed.publish(event)
+}
+
+export function saySessionFailed(event: SessionFailed): void {
+  if (failed.hasSubscribers) failed.publish(event)
+}
+
+export function saySessionShed(event: SessionShed): void {
+  if (shed.hasSubscribers) shed.publish(event)
+}
+
+export function sayConnectionRefused(event: ConnectionRefused): void {
+  if (refused.hasSubscribers) refused.publish(event)
+}
+
+export function sayAcceptFailed(event: AcceptFailed): void {
+  if (acceptFailed.hasSubscribers) acceptFailed.publish(event)
+}

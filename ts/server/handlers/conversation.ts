@@ -1,0 +1,237 @@
+import type { ConversationCore } from '../../conversation/index.ts'
+import { LiminalError } from '../../errors.ts'
+import type {
+  CausalContext,
+  ConversationClose,
+  ConversationError,
+  ConversationMessage,
+  ConversationOpen,
+} from '../../protocol/index.ts'
+import { REPLY_REQUESTED, SCHEMA_ID_BYTES } from '../../protocol/index.ts'
+import type { SessionContext } from '../context.ts'
+import { toLiminalError } from '../refusals.ts'
+
+/** The longest that a request of a peer with a deadline of its own is kept, in milliseconds. */
+const LONGEST_REQUEST_MS = 600_000
+
+const NO_SCHEMA = new Uint8Array(SCHEMA_ID_BYTES)
+const NO_CAUSE: CausalContext = { parentId: null, vectorClockEntry: null }
+
+/** A request without an answer yet. */
+interface Pending {
+  readonly entry: Entry
+  readonly streamId: number
+  /** Tells the participant that the peer has given this one request up; `null` for a peer that has no way to say so. */
+  readonly abandon: AbortController | null
+}
+
+/** A conversation that the peer opened, under the id that the peer chose. */
+interface Entry {
+  readonly id: bigint
+  /** The stream of the open, where the peer hears of an end that it did not ask for. */
+  readonly streamId: number
+  core: ConversationCore | null
+  readonly pending: Set<Pending>
+  /** What ended it from the other side, for a peer that can only be told when it asks. */
+  ended: LiminalError | null
+}
+
+/** The conversations that the peer opened: open, messages with and without reply, close. */
+export class Conversations {
+  readonly #context: SessionContext
+  readonly #entries = new Map<bigint, Entry>()
+  /** Requests of a peer that can give one up, by their stream. */
+  readonly #byStream = new Map<number, Pending>()
+  #pending = 0
+
+  constructor(context: SessionContext) {
+    this.#context = context
+  }
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  /** Requests without an answer yet. */
+  get pending(): number {
+    return this.#pending
+  }
+
+  has(id: bigint): boolean {
+    return this.#entries.has(id)
+  }
+
+  /** `held` is what the peer has open beside these: its responders. */
+  open(frame: ConversationOpen, held: number): void {
+    const entry: Entry = {
+      id: frame.conversationId,
+      streamId: frame.streamId,
+      core: null,
+      pending: new Set(),
+      ended: null,
+    }
+    try {
+      const { refusing, options } = this.#context
+      if (refusing !== null) throw refusing
+      const most = options.limits.conversationsPerConnection
+      if (this.#entries.size + held >= most) {
+        throw new LiminalError(
+          'LIMIT_EXCEEDED',
+          `A connection may hold ${most} conversations and responders; close one first.`,
+        )
+      }
+      entry.core = this.#context.bus.conversations.open(frame.subject, { ended: (error) => this.#ended(entry, error) })
+    } catch (thrown) {
+      this.#refuse(frame.streamId, frame.conversationId, toLiminalError(thrown))
+      return
+    }
+    this.#entries.set(entry.id, entry)
+    this.#context.confirm(frame)
+  }
+
+  message(frame: ConversationMessage): void {
+    const entry = this.#entries.get(frame.conversationId)
+    const core = entry?.core ?? null
+    if (entry === undefined || core === null) {
+      const text = `No conversation ${frame.conversationId} is open on this connection; open it first.`
+      const error = entry?.ended ?? new LiminalError('CONVERSATION_NOT_FOUND', text)
+      this.#refuse(frame.streamId, frame.conversationId, error)
+      return
+    }
+    // The received bytes are reused; what a participant gets is its own.
+    const payload = new Uint8Array(frame.envelope.payload)
+    const { causal } = frame.envelope
+    if ((frame.flags & REPLY_REQUESTED) !== 0) this.#request(entry, core, frame.streamId, payload, causal)
+    else this.#send(entry, core, frame.streamId, payload, causal)
+  }
+
+  /** The peer has given up the request on this stream, and the conversation goes on. A request that was answered meanwhile is not there any more. */
+  withdraw(frame: ConversationError): void {
+    const pending = this.#byStream.get(frame.streamId)
+    if (pending === undefined || pending.entry.id !== frame.conversationId || !this.#take(pending)) return
+    pending.abandon?.abort(new LiminalError('ABORTED', 'The asking side gave this request up.'))
+    this.#context.settled()
+  }
+
+  /** Requests underway are answered with an error first. An id that is not open is as good as closed. */
+  close(frame: ConversationClose): void {
+    const entry = this.#entries.get(frame.conversationId)
+    if (entry !== undefined) {
+      const text = `Conversation ${entry.id} was closed while this request was underway.`
+      this.#close(entry, new LiminalError('CONVERSATION_CLOSED', text))
+    }
+    this.#context.confirm(frame)
+    this.#context.settled()
+  }
+
+  /** The connection is over: everybody who works for this peer hears of it. */
+  closeAll(error: LiminalError): void {
+    for (const entry of [...this.#entries.values()]) this.#close(entry, error)
+  }
+
+  #request(entry: Entry, core: ConversationCore, streamId: number, payload: Uint8Array, causal: CausalContext): void {
+    const { refusing, options } = this.#context
+    const most = options.limits.pendingRequestsPerConnection
+    if (refusing !== null) {
+      this.#refuse(streamId, entry.id, refusing)
+      return
+    }
+    if (this.#pending >= most) {
+      const text = `A connection may have ${most} requests underway; wait for a reply first.`
+      this.#refuse(streamId, entry.id, new LiminalError('LIMIT_EXCEEDED', text))
+      return
+    }
+    const extended = this.#context.capabilities !== 0
+    const pending: Pending = { entry, streamId, abandon: extended ? new AbortController() : null }
+    entry.pending.add(pending)
+    if (extended) this.#byStream.set(streamId, pending)
+    this.#pending++
+    const timeoutMs = extended ? LONGEST_REQUEST_MS : options.replyTimeoutMs
+    core.request(payload, causal, { timeoutMs, signal: pending.abandon?.signal }).then(
+      (reply) => this.#answered(pending, reply),
+      (thrown: unknown) => this.#failed(pending, toLiminalError(thrown)),
+    )
+  }
+
+  #send(entry: Entry, core: ConversationCore, streamId: number, payload: Uint8Array, causal: CausalContext): void {
+    try {
+      core.send(payload, causal)
+    } catch (thrown) {
+      this.#refuse(streamId, entry.id, toLiminalError(thrown))
+    }
+  }
+
+  #answered(pending: Pending, reply: Uint8Array): void {
+    if (!this.#take(pending)) return
+    const { output, options } = this.#context
+    const { entry } = pending
+    const frame: ConversationMessage = {
+      type: 'ConversationMessage',
+      flags: REPLY_REQUESTED,
+      streamId: pending.streamId,
+      conversationId: entry.id,
+      envelope: { schemaId: NO_SCHEMA, causal: NO_CAUSE, payload: reply },
+    }
+    const most = options.limits.frameBytes
+    if (options.codec.encodedLength(frame) > most) {
+      const text = `The reply has ${reply.length} bytes; a frame of this server carries ${most} at most, header and all.`
+      this.#refuse(pending.streamId, entry.id, new LiminalError('LIMIT_EXCEEDED', text))
+    } else {
+      output.answer(frame)
+    }
+    this.#context.settled()
+  }
+
+  #failed(pending: Pending, error: LiminalError): void {
+    if (!this.#take(pending)) return
+    this.#refuse(pending.streamId, pending.entry.id, error)
+    this.#context.settled()
+  }
+
+  /** Whether the request still waits for its answer; a close may have answered it already. */
+  #take(pending: Pending): boolean {
+    if (!pending.entry.pending.delete(pending)) return false
+    if (this.#byStream.get(pending.streamId) === pending) this.#byStream.delete(pending.streamId)
+    this.#pending--
+    return true
+  }
+
+  /** The conversation ended from the other side: the participant left, or the bus closed it. */
+  #ended(entry: Entry, error: LiminalError | null): void {
+    if (this.#entries.get(entry.id) !== entry) return
+    const reason =
+      error ?? new LiminalError('CONVERSATION_CLOSED', `Conversation ${entry.id} was ended by its participant.`)
+    this.#failPending(entry, reason)
+    entry.core = null
+    // A peer of 1.0 takes an unexpected frame for the answer to its last request: it is told when it uses the conversation again.
+    if (this.#context.capabilities === 0) {
+      entry.ended = reason
+      return
+    }
+    this.#entries.delete(entry.id)
+    if (error !== null) this.#refuse(entry.streamId, entry.id, error)
+    else this.#context.output.reply(closeOf(entry))
+    this.#context.settled()
+  }
+
+  #close(entry: Entry, error: LiminalError): void {
+    this.#entries.delete(entry.id)
+    this.#failPending(entry, error)
+    // Without an error: messages that want no reply are finished, requests are answered already.
+    entry.core?.close()
+  }
+
+  #failPending(entry: Entry, error: LiminalError): void {
+    for (const pending of [...entry.pending]) this.#failed(pending, error)
+  }
+
+  #refuse(streamId: number, conversationId: bigint, error: LiminalError): void {
+    const refusal = this.#context.refusal(error)
+    this.#context.output.reply({ type: 'ConversationError', flags: 0, streamId, conversationId, ...refusal })
+  }
+}
+
+function closeOf(entry: Entry): ConversationClose {
+  const { streamId, id: conversationId } = entry
+  return { type: 'ConversationClose', flags: 0, streamId, conversationId, reasonCode: null, message: null }
+}

@@ -1,0 +1,327 @@
+import type { Socket } from 'node:net'
+import type { BusCore } from '../bus/index.ts'
+import type { FrameBatch, FrameDecoder } from '../codec/index.ts'
+import { LiminalError, ProtocolError } from '../errors.ts'
+import type { Accept, Connect, ConversationClose, ConversationOpen, Frame, Unsubscribe } from '../protocol/index.ts'
+import { Capability, CONFIRM, Column, FrameType, HEAD_WIDTH, ReasonCode, ROW_WIDTH } from '../protocol/index.ts'
+import type { SessionContext } from './context.ts'
+import { saySessionClosed, saySessionFailed, saySessionOpened } from './diagnostics.ts'
+import { checkBeforeConnect, connect, connectedAlready, DISCONNECT, PING, PONG } from './handlers/connection.ts'
+import { Exchange } from './handlers/exchange.ts'
+import { Publishing } from './handlers/publish.ts'
+import { Subscriptions } from './handlers/subscription.ts'
+import { registerWorker } from './handlers/worker.ts'
+import { Intake } from './intake.ts'
+import { Keepalive } from './keepalive.ts'
+import type { ResolvedOptions } from './options.ts'
+import { Output } from './output.ts'
+import { Probe } from './probe.ts'
+import { type Refusal, refusalOf, toLiminalError } from './refusals.ts'
+import type { SessionInfo, SessionPhase } from './session-info.ts'
+
+/** Milliseconds for the last frames to reach a peer: one that broke the protocol, and one that ended in order. */
+const FAILED_LINGER_MS = 250
+const ORDERLY_LINGER_MS = 5_000
+/** For how long a drain waits for a subscriber that accepts nothing, in milliseconds. */
+const CREDIT_PATIENCE_MS = 250
+/** Bytes of an unfinished frame kept for a peer that has not connected: enough for any token, too little to fill the memory with. */
+const MOST_HANDSHAKE_BYTES = 64 * 1024
+
+export interface SessionOptions {
+  readonly id: number
+  readonly bus: BusCore
+  readonly options: ResolvedOptions
+  /** The socket is closed and nothing is held any more. */
+  readonly onClosed: (session: Session) => void
+}
+
+/** One connection's protocol state: what its peer may do now, and what it holds. */
+export class Session implements SessionContext {
+  readonly id: number
+  readonly bus: BusCore
+  readonly options: ResolvedOptions
+  readonly output: Output
+  readonly remoteAddress: string
+  readonly #socket: Socket
+  readonly #onClosed: (session: Session) => void
+  readonly #intake: Intake
+  readonly #keepalive: Keepalive
+  readonly #probe = new Probe(() => this.#ping())
+  readonly #publishing = new Publishing(this)
+  readonly #subscriptions = new Subscriptions(this)
+  readonly #exchange = new Exchange(this)
+  #phase: SessionPhase = 'handshake'
+  #capabilities = 0
+  #refusing: LiminalError | null = null
+  /** Sent last by a drain. */
+  #farewell: Frame | null = null
+  #checking = false
+  #error: Error | null = null
+  /** The handshake deadline, the patience of a drain, or the linger of an end: one at a time. */
+  #timer: NodeJS.Timeout | null = null
+
+  constructor(socket: Socket, { id, bus, options, onClosed }: SessionOptions) {
+    this.id = id
+    this.bus = bus
+    this.options = options
+    this.remoteAddress = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`
+    this.#socket = socket
+    this.#onClosed = onClosed
+    this.output = new Output(socket, {
+      codec: options.codec,
+      capacityBytes: options.limits.outboxBytes,
+      onOverflow: (error) => this.#fail(error),
+      onAnswered: () => this.settled(),
+    })
+    const { codec, limits } = options
+    const decoder = new codec.FrameDecoder({ maxFrameBytes: limits.frameBytes, names: bus.channels.names })
+    this.#intake = new Intake(socket, {
+      decoder,
+      replies: this.output.outbox.congestion,
+      hold: (batch, row) => this.#hold(batch, row),
+      take: (batch, row) => this.#take(batch, row),
+      onEnd: () => this.#peerEnded(),
+      onError: (error) => this.#fail(toLiminalError(error)),
+    })
+    this.#keepalive = new Keepalive({
+      intervalMs: options.keepaliveMs,
+      listening: () => !this.#intake.waiting,
+      ping: () => this.#ping(),
+      onSilence: (silentMs) => this.#fail(silence(silentMs)),
+    })
+    this.#setTimer(options.handshakeTimeoutMs, () => this.#fail(handshakeTimeout(options.handshakeTimeoutMs)))
+    this.#listen(decoder)
+    saySessionOpened({ sessionId: id, remoteAddress: this.remoteAddress })
+  }
+
+  get capabilities(): number {
+    return this.#capabilities
+  }
+
+  get refusing(): LiminalError | null {
+    return this.#refusing
+  }
+
+  get info(): SessionInfo {
+    return {
+      id: this.id,
+      remoteAddress: this.remoteAddress,
+      phase: this.#phase,
+      capabilities: this.#capabilities,
+      subscriptions: this.#subscriptions.size,
+      conversations: this.#exchange.conversations.size,
+      responders: this.#exchange.responders.size,
+      pendingRequests: this.#exchange.conversations.pending,
+      outboxBytes: this.output.waitingBytes + this.#subscriptions.queueBytes,
+    }
+  }
+
+  granted(capability: number): boolean {
+    return (this.#capabilities & capability) !== 0
+  }
+
+  confirm(frame: ConversationOpen | ConversationClose | Unsubscribe): void {
+    if ((frame.flags & CONFIRM) !== 0 && this.granted(Capability.CONFIRMATIONS)) this.output.reply(frame)
+  }
+
+  refusal(error: LiminalError): Refusal {
+    return refusalOf(error, this.#capabilities)
+  }
+
+  settled(): void {
+    if (this.#phase !== 'draining' || this.#checking) return
+    this.#checking = true
+    // Later, when what has just settled has reached those who wait for it.
+    setImmediate(() => {
+      this.#checking = false
+      if (this.#phase === 'draining' && this.#isIdle()) this.#end(this.#farewell, ORDERLY_LINGER_MS)
+    })
+  }
+
+  /** Takes no new work; finishes what is underway, says Disconnect and ends. */
+  drain(reason: LiminalError): void {
+    if (this.#phase === 'ended') return
+    this.#refusing = reason
+    this.#farewell = DISCONNECT
+    this.#phase = 'draining'
+    this.#exchange.responders.withdrawAll()
+    this.#setTimer(CREDIT_PATIENCE_MS, () => {
+      this.#subscriptions.closeAll()
+      this.settled()
+    })
+    this.settled()
+  }
+
+  /** Ends it at once; what is on its way is lost. */
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  /** What has to be waited for before the frames at `row` are handled. */
+  #hold(batch: FrameBatch, row: number): Promise<void> | null {
+    if (batch.columns[HEAD_WIDTH + row * ROW_WIDTH + Column.TYPE] !== FrameType.Publish) return null
+    return this.#publishing.hold(batch, row)
+  }
+
+  #take(batch: FrameBatch, row: number): number {
+    const typeId = batch.columns[HEAD_WIDTH + row * ROW_WIDTH + Column.TYPE]
+    if (this.#phase === 'handshake') checkBeforeConnect(typeId)
+    if (typeId === FrameType.Publish) return this.#publishing.publish(batch, row)
+    this.#dispatch(batch.frame(row))
+    return 1
+  }
+
+  #dispatch(frame: Frame): void {
+    switch (frame.type) {
+      case 'Connect':
+        this.#connect(frame)
+        break
+      case 'Disconnect':
+        this.#end(null, ORDERLY_LINGER_MS)
+        break
+      case 'Ping':
+        this.#pong()
+        break
+      case 'Subscribe':
+        this.#subscriptions.subscribe(frame)
+        break
+      case 'Unsubscribe':
+        this.#subscriptions.unsubscribe(frame)
+        break
+      case 'Accept':
+        this.#accept(frame)
+        break
+      case 'ConversationOpen':
+        this.#exchange.open(frame)
+        break
+      case 'ConversationMessage':
+        this.#exchange.message(frame)
+        break
+      case 'ConversationError':
+        this.#exchange.fail(frame)
+        break
+      case 'ConversationClose':
+        this.#exchange.close(frame)
+        break
+      case 'WorkerRegister':
+        registerWorker(this, frame)
+        break
+      default:
+        // Types that only a server sends, Defer and Reject, and those that the protocol does not know: skipped, never an error (design §5.1).
+        break
+    }
+  }
+
+  #connect(frame: Connect): void {
+    if (this.#phase !== 'handshake') throw connectedAlready()
+    this.#capabilities = connect(this, frame)
+    this.#phase = 'open'
+    this.#setTimer(null)
+  }
+
+  #pong(): void {
+    const hold = this.#subscriptions.creditHold()
+    if (hold === null) this.output.reply(PONG)
+    else void hold.then(() => this.#pong())
+  }
+
+  #accept(frame: Accept): void {
+    this.#subscriptions.accept(frame)
+    // A subscriber that goes on accepting is waited for.
+    if (this.#phase === 'draining') this.#timer?.refresh()
+  }
+
+  #listen(decoder: FrameDecoder): void {
+    const socket = this.#socket
+    socket.on('data', (chunk: Buffer) => {
+      this.#keepalive.heard()
+      this.#intake.push(chunk)
+      const unadmitted = this.#phase === 'handshake' && decoder.pendingBytes > MOST_HANDSHAKE_BYTES
+      if (unadmitted) this.#fail(frameTooLarge(decoder.pendingBytes))
+    })
+    socket.on('end', () => this.#intake.end())
+    socket.on('error', (error: Error) => {
+      this.#error ??= error
+    })
+    socket.on('close', () => {
+      this.#end(null, 0)
+      this.#setTimer(null)
+      this.#onClosed(this)
+      saySessionClosed({ sessionId: this.id, remoteAddress: this.remoteAddress, error: this.#error })
+    })
+  }
+
+  /** The peer sends no more, and may still read: it gets the answers to what it sent, then the connection ends. */
+  #peerEnded(): void {
+    this.#subscriptions.closeAll()
+    this.#exchange.responders.gone()
+    this.#phase = 'draining'
+    this.#keepalive.stop()
+    if (this.#isIdle()) {
+      this.#end(this.#farewell, ORDERLY_LINGER_MS)
+      return
+    }
+    this.#probe.start()
+  }
+
+  #isIdle(): boolean {
+    const waiting = this.#exchange.pending + this.#subscriptions.queueBytes
+    return waiting === 0 && !this.output.answering && !this.#intake.waiting
+  }
+
+  #ping(): void {
+    // A client of 0.2.1 takes any unexpected frame for an answer.
+    if (this.options.deliver || this.#capabilities !== 0) this.output.reply(PING)
+  }
+
+  /** Ends the connection for what the peer did, and says so. */
+  #fail(error: LiminalError): void {
+    if (this.#phase === 'ended') return
+    this.#error ??= error
+    saySessionFailed({ sessionId: this.id, remoteAddress: this.remoteAddress, error })
+    if (this.output.closed) {
+      this.destroy()
+      return
+    }
+    this.#end({ type: 'ConnectError', flags: 0, streamId: 0, ...this.refusal(error) }, FAILED_LINGER_MS)
+  }
+
+  /** Releases everything that this session holds, sends what is left, at last `farewell`, and closes the socket within `lingerMs`. */
+  #end(farewell: Frame | null, lingerMs: number): void {
+    if (this.#phase === 'ended') return
+    this.#phase = 'ended'
+    this.#keepalive.stop()
+    this.#probe.stop()
+    this.#subscriptions.closeAll()
+    this.#exchange.gone()
+    if (farewell !== null) this.output.reply(farewell)
+    this.output.close()
+    // What still comes is read and dropped: a socket closed with unread bytes resets the connection, and the last frames are lost on their way.
+    this.#intake.stop()
+    this.#socket.end()
+    this.#setTimer(lingerMs, () => this.destroy())
+  }
+
+  #setTimer(delayMs: number | null, elapsed?: () => void): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = delayMs === null || elapsed === undefined ? null : setTimeout(elapsed, delayMs)
+    // The listener keeps a server's process alive, its timers never do.
+    this.#timer?.unref()
+  }
+}
+
+function silence(silentMs: number): LiminalError {
+  return new LiminalError(
+    'TIMEOUT',
+    `Nothing came from the peer for ${Math.round(silentMs)} ms, not even an answer to Ping.`,
+  )
+}
+
+function handshakeTimeout(afterMs: number): LiminalError {
+  return new LiminalError('TIMEOUT', `The connection was not connected within ${afterMs} ms; send Connect first.`)
+}
+
+function frameTooLarge(bytes: number): ProtocolError {
+  const text = `${bytes} bytes came without a Connect; a frame before it has ${MOST_HANDSHAKE_BYTES} at most.`
+  return new ProtocolError('FrameTooLarge', ReasonCode.Codec, text)
+}

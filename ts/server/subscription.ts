@@ -1,0 +1,194 @@
+import type { MessageRun, Sink } from '../channel/index.ts'
+import type { FrameRows } from '../codec/index.ts'
+import { LiminalError } from '../errors.ts'
+import { Congestion } from '../pressure/index.ts'
+import type { SessionContext } from './context.ts'
+import { DeliveryQueue } from './delivery-queue.ts'
+import { saySessionShed } from './diagnostics.ts'
+
+/** Encoded at most at once, so that a run of any size goes into pooled blocks: what a block of an outbox takes. */
+const PART_BYTES = 64 * 1024
+/** For how long publishers wait for a subscriber that accepts nothing, and for one that is merely slow, in milliseconds. */
+const STALL_MS = 250
+const HOLD_MS = 1_000
+
+export interface SessionSubscriptionOptions {
+  readonly channel: string
+  readonly streamId: number
+  /** Deliveries sent and not yet accepted, at most; `null` for a peer without credits. */
+  readonly window: number | null
+  /** Ended from this side: it was shed, or its channel closed. */
+  readonly onEnded: (subscription: SessionSubscription, error: LiminalError) => void
+}
+
+/**
+ * One subscription of a session: turns the runs of a channel into Deliver frames on the subscription's stream.
+ *
+ * Without credits everything goes into the outbox. With credits the peer gets its window, and what exceeds it (or finds no room in the outbox) waits here,
+ * encoded, up to a cap. Either queue holds publishers while it is behind; one that is full sheds the subscription and nothing else.
+ */
+export class SessionSubscription implements Sink {
+  readonly channel: string
+  readonly streamId: number
+  readonly #context: SessionContext
+  readonly #options: SessionSubscriptionOptions
+  readonly #queue = new DeliveryQueue()
+  readonly #queueBytes: number
+  readonly #congestion: Congestion
+  /** Deliveries numbered so far, which includes those that wait. */
+  #numbered = 0
+  #accepted = 0
+  #live = true
+  #waitsForRoom = false
+
+  constructor(context: SessionContext, options: SessionSubscriptionOptions) {
+    this.channel = options.channel
+    this.streamId = options.streamId
+    this.#context = context
+    this.#options = options
+    this.#queueBytes = context.options.limits.subscriptionQueueBytes
+    this.#congestion = new Congestion({
+      highWater: this.#queueBytes / 2,
+      lowWater: this.#queueBytes / 8,
+      holdMs: HOLD_MS,
+      stallMs: STALL_MS,
+    })
+  }
+
+  /** Bytes that wait for credit. */
+  get queueBytes(): number {
+    return this.#queue.bytes
+  }
+
+  deliver(run: MessageRun, schemaId: Uint8Array): boolean {
+    if (!this.#live) return false
+    if (!this.#context.options.deliver) return true
+    const { codec } = this.#context.options
+    const rows: FrameRows = { bytes: run.bytes, columns: run.columns, count: run.first + run.count }
+    // While some wait, the next ones line up behind them.
+    let direct = this.#queue.frames > 0 ? 0 : Math.min(run.count, this.#allowance)
+    const directBytes = direct > 0 ? codec.deliverRunLength(rows, run.first, direct) : 0
+    if (direct > 0 && !this.#context.output.hasRoom(directBytes)) {
+      if (this.#options.window === null) return this.#shed()
+      direct = 0
+    }
+    const waiting = run.count - direct
+    if (waiting > 0) {
+      const waitingBytes = codec.deliverRunLength(rows, run.first + direct, waiting)
+      if (!this.#queueTakes(waitingBytes)) return this.#shed()
+      if (direct > 0) this.#send(rows, run.first, direct, directBytes, schemaId)
+      this.#enqueue(rows, run.first + direct, waiting, waitingBytes, schemaId)
+    } else {
+      this.#send(rows, run.first, direct, directBytes, schemaId)
+    }
+    return true
+  }
+
+  hold(publisher?: object): Promise<void> | null {
+    if (!this.#live) return null
+    const outbox = this.#context.output.outbox.congestion.hold()
+    // The Accept that moves the queue is behind the publisher's own frames: see creditHold.
+    const queue = publisher === this.#context ? null : this.creditHold()
+    if (outbox === null || queue === null) return outbox ?? queue
+    return Promise.all([outbox, queue]).then(() => undefined)
+  }
+
+  /** What lasts while too much waits for credit; `null` if nothing does. */
+  creditHold(): Promise<void> | null {
+    return this.#congestion.hold()
+  }
+
+  end(error: LiminalError): void {
+    if (!this.#live) return
+    this.close()
+    this.#options.onEnded(this, error)
+  }
+
+  /** The peer has taken all deliveries up to this number. What was not sent yet, or was accepted before, changes nothing. */
+  accept(sequence: number): void {
+    if (sequence <= this.#accepted || sequence > this.#numbered - this.#queue.frames) return
+    this.#accepted = sequence
+    if (this.#queue.frames > 0) this.#move()
+  }
+
+  /** Takes no more, drops what waits and lets publishers go. */
+  close(): void {
+    this.#live = false
+    this.#queue.clear()
+    this.#congestion.close()
+  }
+
+  /** How many deliveries the peer's window has room for. */
+  get #allowance(): number {
+    if (this.#options.window === null) return Number.POSITIVE_INFINITY
+    return this.#accepted + this.#options.window - (this.#numbered - this.#queue.frames)
+  }
+
+  #queueTakes(length: number): boolean {
+    const waiting = this.#queue.bytes
+    // A queue that is not behind takes a run of any size: what is larger than its cap is late, not lost.
+    return waiting + length <= this.#queueBytes || waiting <= this.#queueBytes / 2
+  }
+
+  #send(rows: FrameRows, first: number, count: number, length: number, schemaId: Uint8Array): void {
+    const { codec } = this.#context.options
+    if (length > PART_BYTES && count > 1) {
+      const half = count >>> 1
+      const halfBytes = codec.deliverRunLength(rows, first, half)
+      this.#send(rows, first, half, halfBytes, schemaId)
+      this.#send(rows, first + half, count - half, length - halfBytes, schemaId)
+      return
+    }
+    const { outbox } = this.#context.output
+    const offset = outbox.reserve(length)
+    const sequence = BigInt(this.#numbered + 1)
+    codec.encodeDeliverRun(rows, first, count, this.streamId, sequence, schemaId, outbox.block, offset)
+    outbox.commit(length)
+    this.#numbered += count
+  }
+
+  #enqueue(rows: FrameRows, first: number, count: number, length: number, schemaId: Uint8Array): void {
+    const room = this.#queue.reserve(length)
+    const sequence = BigInt(this.#numbered + 1)
+    const { codec } = this.#context.options
+    codec.encodeDeliverRun(rows, first, count, this.streamId, sequence, schemaId, room.bytes, room.offset)
+    this.#queue.commit(length, count)
+    this.#numbered += count
+    this.#congestion.update(this.#queue.bytes)
+    if (this.#allowance > 0) this.#moveWhenDrained()
+  }
+
+  #move(): void {
+    const { output } = this.#context
+    const moved = this.#queue.moveTo(output.outbox, this.#allowance, (length) => output.hasRoom(length))
+    if (moved > 0) this.#congestion.update(this.#queue.bytes)
+    if (this.#queue.frames > 0 && this.#allowance > 0) this.#moveWhenDrained()
+    if (this.#queue.frames === 0) this.#context.settled()
+  }
+
+  /** There is credit but no room in the outbox: goes on once that has drained. */
+  #moveWhenDrained(): void {
+    if (this.#waitsForRoom) return
+    this.#waitsForRoom = true
+    this.#context.output.whenDrained(() => {
+      this.#waitsForRoom = false
+      if (this.#live) this.#move()
+    })
+  }
+
+  #shed(): false {
+    const { id, output } = this.#context
+    saySessionShed({
+      sessionId: id,
+      channel: this.channel,
+      streamId: this.streamId,
+      outboxBytes: output.waitingBytes,
+      queueBytes: this.#queue.bytes,
+    })
+    const waiting = `${output.waitingBytes} bytes wait for its connection, ${this.#queue.bytes} for its credit`
+    this.close()
+    const text = `The subscription to '${this.channel}' was shed: its subscriber is too far behind (${waiting}). Subscribe again and read faster.`
+    this.#options.onEnded(this, new LiminalError('SUBSCRIPTION_SHED', text))
+    return false
+  }
+}
