@@ -1,0 +1,28 @@
+import type { Bus } from '../../ts/bus/index.ts'
+import type { ChannelDeclaration } from '../../ts/channel/index.ts'
+
+/** What the tests of the suite ask of the bus, or the server, that they run against. */
+export interface BackingOptions {
+  /** Channels declared from the start. Default: none. */
+  channels?: ChannelDeclaration[]
+  /** Whether other channels are created on first use. Default `true`. */
+  createChannels?: boolean
+  /** Default `false`. */
+  echoFallback?: boolean
+  /**
+   * Every queue between a publisher and a subscriber that does not take its deliveries is small (at most about 256 KiB), and publishers wait for it
+   * only briefly: so that a slow subscriber is shed soon. Default `false`.
+   */
+  smallQueues?: boolean
+}
+
+/** One bus or server, and the ways to it. */
+export interface Backing {
+  /** A bus on it. In one process this may be the same one every time; otherwise each call connects anew. */
+  bus(): Promise<Bus>
+  /** Closes everything. Called once, after each test. */
+  close(): Promise<void>
+}
+
+/** Makes a backing for one test. */
+export type BackingFactory = (options: BackingOptions) => Promise<Backing>

@@ -1,0 +1,31 @@
+import { afterEach, describe } from 'vitest'
+import type { Backing, BackingFactory, BackingOptions } from './backing.ts'
+import { closingTests } from './closing.ts'
+import { conversingTests } from './conversing.ts'
+import { publishingTests } from './publishing.ts'
+import { subscribingTests } from './subscribing.ts'
+
+export type { Backing, BackingFactory, BackingOptions } from './backing.ts'
+
+/** Makes the backing of one test, which is closed after it. */
+export type Setup = (options?: BackingOptions) => Promise<Backing>
+
+/** What every bus must do, wherever it is: the tests see nothing but the `Bus` interface. */
+export function describeBusConformance(name: string, factory: BackingFactory): void {
+  describe(name, () => {
+    const open: Backing[] = []
+    const setup: Setup = async (options = {}) => {
+      const backing = await factory(options)
+      open.push(backing)
+      return backing
+    }
+    afterEach(async () => {
+      for (const backing of open.splice(0)) await backing.close()
+    })
+
+    describe('publishing', () => publishingTests(setup))
+    describe('subscribing', () => subscribingTests(setup))
+    describe('conversing', () => conversingTests(setup))
+    describe('closing', () => closingTests(setup))
+  })
+}

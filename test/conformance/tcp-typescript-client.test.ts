@@ -1,0 +1,8 @@
+import { typescriptCodec } from '../../ts/codec/index.ts'
+import { describeBusConformance } from './suite.ts'
+import { requireNative, tcpBacking } from './tcp-backing.ts'
+
+describeBusConformance(
+  'a bus over TCP, the TypeScript codec on the client',
+  tcpBacking({ codec: requireNative() }, { codec: typescriptCodec }),
+)

@@ -1,0 +1,39 @@
+/** Ticks within one span. */
+const TICKS = 16
+
+/**
+ * Deadlines one span ahead, for things that are too many for a timer each: a deadline is a tick number, late by a sixteenth of the span at most and never
+ * early. The clock stands still while nobody needs it.
+ */
+export class CoarseClock {
+  readonly #intervalMs: number
+  readonly #onTick: (tick: number) => boolean
+  #tick = 0
+  #timer: NodeJS.Timeout | null = null
+
+  /** @param onTick returns whether anything still waits for a deadline. */
+  constructor(spanMs: number, onTick: (tick: number) => boolean) {
+    this.#intervalMs = Math.max(1, spanMs / TICKS)
+    this.#onTick = onTick
+  }
+
+  /** The tick at which one span from now is over. */
+  deadline(): number {
+    if (this.#timer === null) {
+      this.#timer = setInterval(() => this.#advance(), this.#intervalMs)
+      this.#timer.unref()
+    }
+    // The running tick may be nearly over.
+    return this.#tick + TICKS + 1
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearInterval(this.#timer)
+    this.#timer = null
+  }
+
+  #advance(): void {
+    this.#tick++
+    if (!this.#onTick(this.#tick)) this.stop()
+  }
+}

@@ -1,0 +1,160 @@
+import type { FrameBatch } from '../codec/index.ts'
+import { LiminalError } from '../errors.ts'
+import { Capability, CONFIRM, Column, FrameType, HEAD_WIDTH, HEADER_BYTES, ROW_WIDTH } from '../protocol/index.ts'
+import { waitFor } from '../waiting.ts'
+import { Call } from './backlog.ts'
+import type { ClientCore } from './client-core.ts'
+import type { Connection } from './connection.ts'
+import type { ConversationRequest } from './conversation-request.ts'
+import { Deferred } from './deferred.ts'
+import { causalBytes, checkFrame, EMPTY_MESSAGE_BYTES } from './frame-size.ts'
+import type { Encoded } from './payload-text.ts'
+import { errorFromPeer, lostError } from './peer-error.ts'
+import type { StreamOwner } from './streams.ts'
+
+type Phase = 'unsent' | 'opening' | 'open' | 'closing' | 'over'
+
+/** One conversation on its connection: it never outlives it. Its id is the stream that it was opened on. */
+export class ConversationLink extends Call implements StreamOwner {
+  readonly subject: string
+  readonly what: string
+  readonly bytes: number
+  /** Settles when the server has agreed, or with what kept it from that. Without confirmations: as soon as it is asked. */
+  readonly opened = new Deferred<void>()
+  /** Settles when the conversation is over. */
+  readonly closed = new Deferred<void>()
+  readonly #core: ClientCore
+  readonly #requests = new Set<ConversationRequest>()
+  readonly #confirmedClose = new Deferred<void>()
+  #phase: Phase = 'unsent'
+  #connection: Connection | null = null
+  #stream = 0
+  #ending: LiminalError | null = null
+
+  constructor(core: ClientCore, subject: string) {
+    super()
+    this.#core = core
+    this.subject = subject
+    this.what = `The conversation with '${subject}'`
+    this.bytes = HEADER_BYTES + 12 + Buffer.byteLength(subject)
+  }
+
+  get id(): bigint {
+    return BigInt(this.#stream)
+  }
+
+  /** The connection, while messages can be exchanged. @throws LiminalError what ended the conversation. */
+  get connection(): Connection {
+    if (this.#phase === 'open' && this.#connection !== null) return this.#connection
+    throw this.#ending ?? this.#over()
+  }
+
+  write(connection: Connection): void {
+    const confirms = connection.granted(Capability.CONFIRMATIONS)
+    this.#connection = connection
+    this.#stream = connection.streams.open(this)
+    this.#core.frames.open(connection, this.#stream, this.id, this.subject, confirms ? CONFIRM : 0)
+    this.#phase = confirms ? 'opening' : 'open'
+    if (!confirms) this.opened.resolve()
+  }
+
+  receive(batch: FrameBatch, row: number): void {
+    const type = batch.columns[HEAD_WIDTH + row * ROW_WIDTH + Column.TYPE]
+    if (type === FrameType.ConversationOpen) {
+      if (this.#phase !== 'opening') return
+      this.#phase = 'open'
+      this.opened.resolve()
+    } else if (type === FrameType.ConversationError) {
+      const frame = batch.frame(row)
+      if (frame.type === 'ConversationError') this.#finish(errorFromPeer(frame))
+    } else if (type === FrameType.ConversationClose) {
+      const frame = batch.frame(row)
+      if (frame.type !== 'ConversationClose') return
+      const { reasonCode, message } = frame
+      this.#finish(reasonCode === null ? null : errorFromPeer({ reasonCode, message }))
+    }
+  }
+
+  /** Sends a message that wants no reply. @throws LiminalError `CONVERSATION_CLOSED` or what ended it, `OUTBOX_FULL`, `PAYLOAD_TOO_LARGE`. */
+  send(payload: Encoded): void {
+    const connection = this.connection
+    const { settings, frames } = this.#core
+    const what = `The message to '${this.subject}'`
+    const bytes = checkFrame(what, EMPTY_MESSAGE_BYTES + causalBytes(null), payload, settings.frameBytes)
+    this.#core.claimRoom(bytes, what)
+    frames.message(connection, this.#stream, this.id, null, payload)
+  }
+
+  /** A request that shares the fate of the conversation, until {@link release}. */
+  hold(request: ConversationRequest): void {
+    this.#requests.add(request)
+  }
+
+  release(request: ConversationRequest): void {
+    this.#requests.delete(request)
+  }
+
+  /** Nobody waits for the open any more. */
+  abandon(error: LiminalError): void {
+    this.unpark()
+    this.#hangUp(0)
+    this.#finish(error)
+  }
+
+  /** Ends it from this side. Resolves when the server has confirmed that, or is not going to. */
+  async close(): Promise<void> {
+    if (this.#phase === 'closing') await this.#waitForClose()
+    if (this.#phase !== 'open') return
+    const error = this.#over()
+    this.#ending = error
+    for (const request of [...this.#requests]) request.abandon(error)
+    const confirms = this.#connection?.granted(Capability.CONFIRMATIONS) === true
+    this.#hangUp(confirms ? CONFIRM : 0)
+    if (!confirms) return this.#finish(null)
+    this.#phase = 'closing'
+    await this.#waitForClose()
+  }
+
+  lost(error: LiminalError): void {
+    this.#connection = null
+    this.#finish(lostError(this.what, error))
+  }
+
+  end(error: LiminalError): void {
+    this.#finish(error)
+  }
+
+  async #waitForClose(): Promise<void> {
+    const { requestTimeoutMs } = this.#core.settings
+    const what = `Closing the conversation with '${this.subject}'`
+    // A server that does not confirm in time changes nothing: here it is over.
+    await waitFor(this.#confirmedClose.promise, { timeoutMs: requestTimeoutMs, what }).catch(() => {})
+    this.#finish(null)
+  }
+
+  #hangUp(flags: number): void {
+    const connection = this.#connection
+    if (connection?.open) this.#core.frames.close(connection, this.#stream, this.id, flags)
+  }
+
+  #finish(error: LiminalError | null): void {
+    if (this.#phase === 'over') return
+    const asked = this.#phase === 'closing'
+    this.#phase = 'over'
+    this.#ending = error ?? this.#over()
+    this.#connection?.streams.close(this.#stream)
+    this.#connection = null
+    this.opened.reject(this.#ending)
+    for (const request of [...this.#requests]) request.abandon(this.#ending)
+    if (error === null || asked) this.closed.resolve()
+    else this.closed.reject(error)
+    this.#confirmedClose.resolve()
+  }
+
+  #over(): LiminalError {
+    return new LiminalError(
+      'CONVERSATION_CLOSED',
+      `The conversation with '${this.subject}' is closed. Open another one.`,
+    )
+  }
+}

@@ -1,0 +1,143 @@
+import type { FrameBatch } from '../codec/index.ts'
+import { LiminalError } from '../errors.ts'
+import {
+  Capability,
+  Column,
+  FrameType,
+  HEAD_WIDTH,
+  REPLY_REQUESTED,
+  ReasonCode,
+  ROW_WIDTH,
+  reasonOf,
+} from '../protocol/index.ts'
+import type { ClientCore } from './client-core.ts'
+import type { Connection } from './connection.ts'
+import { InboundConversation } from './inbound-conversation.ts'
+import { toLiminalError } from './peer-error.ts'
+import type { StreamOwner } from './streams.ts'
+
+/** Conversations that a server may hold open towards one connection. */
+const MAX_CONVERSATIONS = 65_536
+/** UTF-16 units of an error's text that go on the wire. */
+const LONGEST_TEXT = 1_024
+
+/** The conversations that the server opens towards this connection, on even streams (extension `RESPONDERS`). */
+export class InboundConversations implements StreamOwner {
+  readonly #core: ClientCore
+  readonly #connection: Connection
+  readonly #conversations = new Map<bigint, InboundConversation>()
+
+  constructor(core: ClientCore, connection: Connection) {
+    this.#core = core
+    this.#connection = connection
+  }
+
+  /** Conversations open now. */
+  get size(): number {
+    return this.#conversations.size
+  }
+
+  receive(batch: FrameBatch, row: number): void {
+    const at = HEAD_WIDTH + row * ROW_WIDTH
+    const { columns } = batch
+    const stream = columns[at + Column.STREAM] >>> 0
+    switch (columns[at + Column.TYPE]) {
+      case FrameType.ConversationOpen: {
+        const frame = batch.frame(row)
+        if (frame.type === 'ConversationOpen') this.#open(frame.conversationId, frame.subject, stream)
+        break
+      }
+      case FrameType.ConversationMessage:
+        this.#message(batch, row, stream, (columns[at + Column.FLAGS] & REPLY_REQUESTED) !== 0)
+        break
+      case FrameType.ConversationClose:
+        this.#end(batch.id(row))
+        break
+      case FrameType.ConversationError:
+        this.#withdrawn(batch.id(row), stream)
+        break
+    }
+  }
+
+  lost(_error: LiminalError): void {
+    const conversations = [...this.#conversations.values()]
+    this.#conversations.clear()
+    for (const conversation of conversations) conversation.close()
+  }
+
+  /** Tells the server what became of a request, or of a conversation on the stream of its open. */
+  refuse(stream: number, conversationId: bigint, error: LiminalError): void {
+    const connection = this.#connection
+    if (!connection.open) return
+    const reasonCode = connection.granted(Capability.REASONS) ? reasonOf(error.code) : ReasonCode.ServerError
+    connection.write({
+      type: 'ConversationError',
+      flags: 0,
+      streamId: stream,
+      conversationId,
+      reasonCode,
+      message: wireText(error.message),
+    })
+  }
+
+  #open(id: bigint, subject: string, stream: number): void {
+    const responder = this.#core.responders.next(subject)
+    if (responder === undefined) {
+      const text = `Nobody answers '${subject}' on this connection any more.`
+      this.refuse(stream, id, new LiminalError('PARTICIPANT_GONE', text))
+      return
+    }
+    if (this.#conversations.size >= MAX_CONVERSATIONS || this.#conversations.has(id)) {
+      const text = `The responder of '${subject}' cannot take conversation ${id}: it has ${this.#conversations.size} open.`
+      this.refuse(stream, id, new LiminalError('LIMIT_EXCEEDED', text))
+      return
+    }
+    try {
+      const left = (error: LiminalError | null): void => this.#left(id, stream, error)
+      const parts = { core: this.#core, connection: this.#connection, inbound: this, responder, id, stream, left }
+      this.#conversations.set(id, new InboundConversation(parts))
+    } catch (thrown) {
+      this.refuse(stream, id, toLiminalError(thrown))
+    }
+  }
+
+  #message(batch: FrameBatch, row: number, stream: number, replyRequested: boolean): void {
+    const id = batch.id(row)
+    const conversation = this.#conversations.get(id)
+    if (conversation !== undefined) conversation.message(batch, row, stream, replyRequested)
+    else if (replyRequested) {
+      const text = `No conversation ${id} is open towards this connection.`
+      this.refuse(stream, id, new LiminalError('CONVERSATION_NOT_FOUND', text))
+    }
+  }
+
+  /** The asking side gave up: one request, or on the stream of the open all of it. */
+  #withdrawn(id: bigint, stream: number): void {
+    const conversation = this.#conversations.get(id)
+    if (conversation?.stream === stream) this.#end(id)
+    else conversation?.withdraw(stream)
+  }
+
+  /** The participant leaves. */
+  #left(id: bigint, stream: number, error: LiminalError | null): void {
+    if (!this.#end(id)) return
+    if (error !== null) {
+      this.refuse(stream, id, error)
+      return
+    }
+    if (this.#connection.open) this.#core.frames.close(this.#connection, stream, id, 0)
+  }
+
+  #end(id: bigint): boolean {
+    const conversation = this.#conversations.get(id)
+    if (conversation === undefined) return false
+    this.#conversations.delete(id)
+    conversation.close()
+    return true
+  }
+}
+
+/** The way through UTF-8 replaces lone surrogates, which have no place on the wire. */
+function wireText(message: string): string {
+  return Buffer.from(message.length > LONGEST_TEXT ? `${message.slice(0, LONGEST_TEXT)}...` : message).toString()
+}

@@ -1,0 +1,42 @@
+import { Call } from './backlog.ts'
+import type { ClientCore } from './client-core.ts'
+import type { Connection } from './connection.ts'
+import { checkFrame, EMPTY_MESSAGE_BYTES } from './frame-size.ts'
+
+/** The answer of a behaviour on its way back. It belongs to one connection and is dropped with it. */
+export class InboundReply extends Call {
+  readonly what = 'The reply'
+  readonly bytes: number
+  readonly #core: ClientCore
+  readonly #connection: Connection
+  readonly #stream: number
+  readonly #id: bigint
+  #reply: Uint8Array
+
+  /** @throws LiminalError `PAYLOAD_TOO_LARGE`. */
+  constructor(core: ClientCore, connection: Connection, stream: number, id: bigint, reply: Uint8Array) {
+    super()
+    this.#core = core
+    this.#connection = connection
+    this.#stream = stream
+    this.#id = id
+    this.#reply = reply
+    this.bytes = checkFrame(this.what, EMPTY_MESSAGE_BYTES, reply, core.settings.frameBytes)
+  }
+
+  override park(): void {
+    this.#reply = new Uint8Array(this.#reply)
+  }
+
+  override survives(): boolean {
+    return false
+  }
+
+  write(connection: Connection): void {
+    if (connection === this.#connection)
+      this.#core.frames.request(connection, this.#stream, this.#id, null, this.#reply)
+  }
+
+  /** The bus is closed, and with it the conversation: nobody waits. */
+  end(): void {}
+}

@@ -1,0 +1,90 @@
+import type { Codec } from '../codec/index.ts'
+import type { Outbox } from '../pressure/index.ts'
+import { type CausalContext, HEADER_BYTES, SCHEMA_ID_BYTES } from '../protocol/index.ts'
+import { type Encoded, lengthBound, writeText } from './payload-text.ts'
+
+/** The schema id of a publisher that declares none. */
+export const NO_SCHEMA = new Uint8Array(SCHEMA_ID_BYTES)
+/** The causal context of a message that says nothing about its origin. */
+export const NO_CAUSE: CausalContext = Object.freeze({ parentId: null, vectorClockEntry: null })
+
+const EMPTY = new Uint8Array(0)
+const STREAM_AT = 2
+const LENGTH_AT = 6
+const ID_AT = HEADER_BYTES
+
+/**
+ * All bytes of a frame but its payload, made once by the codec. Writing a message is then a copy of these, the payload behind them, and three patched
+ * lengths. Only for frames that end with their envelope: Publish without a key, and ConversationMessage.
+ */
+export class PreparedHead {
+  readonly #bytes: Uint8Array
+  /** Where the envelope's length is. */
+  readonly #envelopeAt: number
+  readonly #frameLength: number
+  readonly #envelopeLength: number
+
+  private constructor(bytes: Uint8Array, envelopeAt: number) {
+    this.#bytes = bytes
+    this.#envelopeAt = envelopeAt
+    this.#frameLength = bytes.length - HEADER_BYTES
+    this.#envelopeLength = bytes.length - envelopeAt - 4
+  }
+
+  /** The head of a Publish frame without a key. */
+  static publish(codec: Codec, streamId: number, flags: number, channel: string, causal: CausalContext): PreparedHead {
+    const envelope = { schemaId: NO_SCHEMA, causal, payload: EMPTY }
+    const bytes = codec.encode({ type: 'Publish', flags, streamId, channel, envelope, idempotencyKey: null })
+    return new PreparedHead(bytes, HEADER_BYTES + 4 + Buffer.byteLength(channel))
+  }
+
+  /** The head of a ConversationMessage; stream and id are set by {@link aim}. */
+  static message(codec: Codec, flags: number, causal: CausalContext): PreparedHead {
+    const envelope = { schemaId: NO_SCHEMA, causal, payload: EMPTY }
+    const bytes = codec.encode({ type: 'ConversationMessage', flags, streamId: 1, conversationId: 0n, envelope })
+    return new PreparedHead(bytes, HEADER_BYTES + 8)
+  }
+
+  /** Bytes before the payload. */
+  get length(): number {
+    return this.#bytes.length
+  }
+
+  /** Sets stream and conversation id for the next message. */
+  aim(stream: number, conversationId: bigint): void {
+    aim(this.#bytes, stream, conversationId)
+  }
+
+  /** Writes the frame to the outbox. Its length must have been checked before. */
+  write(outbox: Outbox, payload: Encoded): void {
+    const head = this.#bytes
+    const start = outbox.reserve(head.length + lengthBound(payload))
+    const { block } = outbox
+    block.set(head, start)
+    const payloadAt = start + head.length
+    let length: number
+    if (typeof payload === 'string') length = writeText(block, payload, payloadAt)
+    else {
+      block.set(payload, payloadAt)
+      length = payload.length
+    }
+    writeU32(block, start + LENGTH_AT, this.#frameLength + length)
+    writeU32(block, start + this.#envelopeAt, this.#envelopeLength + length)
+    writeU32(block, payloadAt - 4, length)
+    outbox.commit(head.length + length)
+  }
+}
+
+/** Sets the stream, and the u64 id that the payload starts with, of an encoded frame. */
+export function aim(frame: Uint8Array, stream: number, id: bigint): void {
+  writeU32(frame, STREAM_AT, stream)
+  writeU32(frame, ID_AT, Number(id >> 32n))
+  writeU32(frame, ID_AT + 4, Number(id & 0xffff_ffffn))
+}
+
+function writeU32(target: Uint8Array, offset: number, value: number): void {
+  target[offset] = value >>> 24
+  target[offset + 1] = value >>> 16
+  target[offset + 2] = value >>> 8
+  target[offset + 3] = value
+}

@@ -1,0 +1,168 @@
+import type { FrameBatch } from '../codec/index.ts'
+import type { LiminalError } from '../errors.ts'
+import {
+  ACK_DELIVERED,
+  ACK_DUPLICATE,
+  type CausalContext,
+  Column,
+  FrameType,
+  HEAD_WIDTH,
+  PUBLISH_HAS_KEY,
+  ROW_WIDTH,
+} from '../protocol/index.ts'
+import type { ClientCore, Expiring } from './client-core.ts'
+import type { Connection } from './connection.ts'
+import { Deque } from './deque.ts'
+import { causalBytes, checkFrame, emptyPublishBytes, keyBytes } from './frame-size.ts'
+import { type Encoded, toBytes } from './payload-text.ts'
+import { errorFromPeer } from './peer-error.ts'
+import { NO_CAUSE, NO_SCHEMA, PreparedHead } from './prepared-head.ts'
+import type { PublishRequest } from './publish-request.ts'
+import type { StreamOwner } from './streams.ts'
+
+/**
+ * The acknowledged publishes of one channel handle. They share a stream, on which the server answers in order: the oldest request underway is the one that
+ * the next answer is for.
+ */
+export class PublishLane implements StreamOwner, Expiring {
+  readonly what: string
+  readonly #core: ClientCore
+  readonly #channel: string
+  readonly #emptyBytes: number
+  readonly #underway = new Deque<PublishRequest>()
+  #connection: Connection | null = null
+  #stream = 0
+  #head: PreparedHead | null = null
+  /** Nobody can publish here any more. */
+  #abandoned = false
+
+  constructor(core: ClientCore, channel: string) {
+    this.#core = core
+    this.#channel = channel
+    this.#emptyBytes = emptyPublishBytes(channel)
+    this.what = `The publish to '${channel}'`
+  }
+
+  get maxRetainedBytes(): number {
+    return this.#core.maxRetainedBytes
+  }
+
+  get timeoutMs(): number {
+    return this.#core.settings.requestTimeoutMs
+  }
+
+  /** Requests without an answer, those included that nobody waits for any more. */
+  get underway(): number {
+    return this.#underway.size
+  }
+
+  /** Bytes of the frame at most. @throws LiminalError `PAYLOAD_TOO_LARGE`. */
+  checkedBytes(payload: Encoded, key: string | null, causal: CausalContext | null): number {
+    const others = this.#emptyBytes + keyBytes(key) + causalBytes(causal)
+    return checkFrame(this.what, others, payload, this.#core.settings.frameBytes)
+  }
+
+  /** Writes a request's frame and waits for its answer. */
+  write(connection: Connection, request: PublishRequest, payload: Encoded): void {
+    if (this.#connection !== connection) this.#bind(connection)
+    this.#underway.push(request)
+    connection.window.wrote(request.bytes)
+    const { key, causal } = request
+    if (key === null && causal === null) this.#plainHead(connection).write(connection.outbox, payload)
+    else {
+      connection.write({
+        type: 'Publish',
+        flags: key === null ? 0 : PUBLISH_HAS_KEY,
+        streamId: this.#stream,
+        channel: this.#channel,
+        envelope: { schemaId: NO_SCHEMA, causal: causal ?? NO_CAUSE, payload: toBytes(payload) },
+        idempotencyKey: key,
+      })
+    }
+  }
+
+  receive(batch: FrameBatch, row: number, count: number): void {
+    const connection = this.#connection
+    if (connection === null) return
+    const at = HEAD_WIDTH + row * ROW_WIDTH
+    const type = batch.columns[at + Column.TYPE]
+    if (type === FrameType.PublishAck) {
+      const flags = batch.columns[at + Column.FLAGS]
+      const delivered = (flags & ACK_DELIVERED) !== 0
+      const duplicate = (flags & ACK_DUPLICATE) !== 0
+      for (let offset = 0; offset < count; offset++) {
+        const request = this.#answered(connection)
+        if (request === undefined) {
+          connection.violated(`more answers than publishes to '${this.#channel}' came`)
+          return
+        }
+        if (!request.settled) {
+          request.accept({ messageId: batch.id(row + offset), delivered, deliveredTo: delivered ? null : 0, duplicate })
+        }
+      }
+    } else if (type === FrameType.PublishError) {
+      const frame = batch.frame(row)
+      const request = this.#answered(connection)
+      if (request === undefined) {
+        connection.violated(`more answers than publishes to '${this.#channel}' came`)
+        return
+      }
+      if (frame.type === 'PublishError') request.abandon(errorFromPeer(frame))
+    }
+    this.#core.acknowledged()
+    if (this.#abandoned && this.#underway.size === 0) this.#unbind()
+  }
+
+  lost(error: LiminalError): void {
+    this.#forget()
+    for (const request of this.#underway.take()) request.lost(error, (again) => this.#core.retry(again))
+  }
+
+  expire(tick: number): boolean {
+    let waiting = false
+    for (let index = 0; index < this.#underway.size; index++) {
+      const request = this.#underway.at(index)
+      if (request === undefined || request.settled) continue
+      request.expire(tick)
+      waiting ||= !request.settled
+    }
+    return waiting
+  }
+
+  /** The handle is gone: gives the stream back as soon as nothing is underway on it. */
+  abandon(): void {
+    this.#abandoned = true
+    if (this.#underway.size === 0) this.#unbind()
+  }
+
+  #answered(connection: Connection): PublishRequest | undefined {
+    const request = this.#underway.shift()
+    if (request === undefined) return undefined
+    connection.unacknowledged--
+    if (request.key !== null) connection.retainedBytes -= request.bytes
+    return request
+  }
+
+  #plainHead(connection: Connection): PreparedHead {
+    this.#head ??= PreparedHead.publish(connection.settings.codec, this.#stream, 0, this.#channel, NO_CAUSE)
+    return this.#head
+  }
+
+  #bind(connection: Connection): void {
+    this.#connection = connection
+    this.#stream = connection.streams.open(this)
+    this.#head = null
+    this.#core.lanes.add(this)
+  }
+
+  #unbind(): void {
+    this.#connection?.streams.close(this.#stream)
+    this.#forget()
+  }
+
+  #forget(): void {
+    this.#connection = null
+    this.#head = null
+    this.#core.lanes.delete(this)
+  }
+}

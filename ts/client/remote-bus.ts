@@ -1,0 +1,158 @@
+import { checkFunction, checkName, checkOneOf, checkOptions } from '../arguments.ts'
+import {
+  type AskOptions,
+  type Behaviour,
+  type Bus,
+  type Channel,
+  type ChannelHandleOptions,
+  type Conversation,
+  type ConverseOptions,
+  checkAskOptions,
+  checkConverseOptions,
+  participantFromBehaviour,
+  type Responder,
+  type RespondOptions,
+} from '../bus/index.ts'
+import { checkSignal, throwIfAborted, waitFor } from '../waiting.ts'
+import { Ask } from './ask.ts'
+import { ChannelHandles } from './channel-handles.ts'
+import { ClientCore } from './client-core.ts'
+import { ConversationLink } from './conversation-link.ts'
+import { dial } from './dial.ts'
+import { type ClientOptions, resolveOptions } from './options.ts'
+import { encodeValue } from './payload-text.ts'
+import { toLiminalError } from './peer-error.ts'
+import { DEFAULT_REPLY_TIMEOUT_MS, RemoteConversation } from './remote-conversation.ts'
+import { RemoteResponder } from './remote-responder.ts'
+import { ResponderLink } from './responder-link.ts'
+import type { ConnectionState, ConnectionStatus } from './status.ts'
+import { parseUrl } from './url.ts'
+
+/**
+ * A bus behind a server. It reconnects by itself; what becomes of that which was underway when a connection died:
+ *
+ * | what | becomes |
+ * |---|---|
+ * | `publish` written, without an idempotency key | `CONNECTION_LOST`: whether it had an effect is unknown |
+ * | `publish` written, with an idempotency key | written again after the reconnect, in order, under the same key |
+ * | `publish`, `ask`, `converse` not yet written | waits for the next connection, within its own time |
+ * | `ask`, and everything of an open conversation | `CONNECTION_LOST` |
+ * | `send` | counted as failed as far as it is not known to have arrived; while there is no connection, `OUTBOX_FULL` |
+ * | subscription | subscribes again; sequences start at 1; what was published in between is lost; ends if the server refuses |
+ * | responder | registers again; behaviours running for the dead connection are aborted and their replies dropped |
+ */
+export interface RemoteBus extends Bus {
+  /** What the connection is at now. */
+  readonly state: ConnectionState
+  /** The current state, then every change, for any number of readers. Ends after `closed`. A reader 256 events behind misses the oldest. */
+  status(): AsyncIterable<ConnectionStatus>
+}
+
+/**
+ * Connects to a server.
+ *
+ * ```ts
+ * const bus = await connect('liminal://127.0.0.1:7777')
+ * ```
+ *
+ * @param url `liminal://host[:port]`, port 7777 by default.
+ * @throws LiminalError `INVALID_ARGUMENT`; `AuthenticationFailure`, `VersionMismatch`; `ABORTED`; `CONNECTION_FAILED` for all else. Only a connection that stood
+ * once is tried again.
+ */
+export async function connect(url: string, options: ClientOptions = {}): Promise<RemoteBus> {
+  const address = parseUrl(url)
+  const settings = resolveOptions(options)
+  const connection = await dial(address, settings, options.signal)
+  const core = new ClientCore(settings)
+  core.adopt(connection)
+  return new ConnectedBus(core)
+}
+
+/** The remote bus around a core. Made by {@link connect}. */
+export class ConnectedBus implements RemoteBus {
+  readonly #core: ClientCore
+  readonly #handles: ChannelHandles
+
+  constructor(core: ClientCore) {
+    this.#core = core
+    this.#handles = new ChannelHandles(core)
+  }
+
+  get state(): ConnectionState {
+    return this.#core.status.state
+  }
+
+  status(): AsyncIterable<ConnectionStatus> {
+    return { [Symbol.asyncIterator]: () => this.#core.status.read() }
+  }
+
+  channel<T = unknown>(name: string, options: ChannelHandleOptions = {}): Channel<T> {
+    checkName('name', name)
+    checkOptions('options', options)
+    checkOneOf('payload', options.payload, ['json', 'bytes'])
+    // The type parameter is the caller's word for what the payloads are.
+    return this.#handles.make(name, options.payload ?? 'json') as Channel<T>
+  }
+
+  async ask<Reply = unknown>(subject: string, request: unknown, options: AskOptions = {}): Promise<Reply> {
+    checkName('subject', subject)
+    checkAskOptions(options)
+    const { timeoutMs = DEFAULT_REPLY_TIMEOUT_MS, signal, causal = null, payload: kind = 'json' } = options
+    const what = `The request to '${subject}'`
+    throwIfAborted(signal, what)
+    const payload = encodeValue(request, kind)
+    let ask: Ask | undefined
+    const reply = new Promise<unknown>((resolve, reject) => {
+      ask = new Ask(this.#core, { subject, payload, kind, causal }, resolve, reject)
+      this.#core.submit(ask)
+    })
+    try {
+      // The type parameter is the asker's word for what replies are.
+      return (await waitFor(reply, { timeoutMs, signal, what })) as Reply
+    } catch (thrown) {
+      const error = toLiminalError(thrown)
+      ask?.abandon(error)
+      throw error
+    }
+  }
+
+  async converse(subject: string, options: ConverseOptions = {}): Promise<Conversation> {
+    checkName('subject', subject)
+    checkConverseOptions(options)
+    const { timeoutMs = this.#core.settings.requestTimeoutMs, signal, payload = 'json' } = options
+    const what = `Opening a conversation with '${subject}'`
+    throwIfAborted(signal, what)
+    const link = new ConversationLink(this.#core, subject)
+    this.#core.submit(link)
+    try {
+      await waitFor(link.opened.promise, { timeoutMs, signal, what })
+    } catch (thrown) {
+      const error = toLiminalError(thrown)
+      link.abandon(error)
+      throw error
+    }
+    return new RemoteConversation(this.#core, link, payload)
+  }
+
+  respond<Request = unknown>(subject: string, behaviour: Behaviour<Request>, options: RespondOptions = {}): Responder {
+    checkName('subject', subject)
+    checkFunction('behaviour', behaviour)
+    checkOptions('options', options)
+    checkOneOf('payload', options.payload, ['json', 'bytes'])
+    checkSignal(options.signal)
+    this.#core.assertOpen(`Responding to '${subject}'`)
+    const source = participantFromBehaviour(behaviour, options.payload ?? 'json')
+    const link = new ResponderLink(this.#core, subject, source)
+    const responder = new RemoteResponder(link, options.signal)
+    if (!options.signal?.aborted) link.register()
+    return responder
+  }
+
+  close(): Promise<void> {
+    return this.#core.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
