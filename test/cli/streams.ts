@@ -1,0 +1,21 @@
+import { Writable } from 'node:stream'
+
+/** A stream that remembers what was written to it. */
+export class Collected extends Writable {
+  readonly isTTY: boolean
+  text = ''
+
+  constructor({ terminal = false } = {}) {
+    super()
+    this.isTTY = terminal
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.text += chunk.toString('utf8')
+    done()
+  }
+
+  get lines(): string[] {
+    return this.text.split('\n').slice(0, -1)
+  }
+}

@@ -1,0 +1,32 @@
+/** What the demo's processes tell each other; the work itself goes over the bus. */
+export type ServerUp = { readonly type: 'listening'; readonly url: string }
+
+export type PublisherDown = { readonly type: 'start'; readonly url: string } | { readonly type: 'stop' }
+export type PublisherUp = { readonly type: 'ready' } | { readonly type: 'stopped'; readonly published: number }
+
+export type WorkerDown =
+  | { readonly type: 'start'; readonly url: string; readonly name: string }
+  /** Finish the request underway. */
+  | { readonly type: 'finish' }
+export type WorkerUp = { readonly type: 'ready' } | { readonly type: 'working'; readonly on: string }
+
+export const ORDERS = 'orders'
+export const QUOTE = 'quote'
+
+/** What the publisher publishes. The last one says so. */
+export interface Order {
+  readonly id: number
+  readonly last: boolean
+}
+
+/** What the workers are asked. With `think` they report that they have started, and wait to be told to finish. */
+export interface QuoteRequest {
+  readonly item: string
+  readonly think: boolean
+}
+
+export interface Quote {
+  readonly item: string
+  readonly cents: number
+  readonly by: string
+}
