@@ -1,5 +1,10 @@
+import { createHash } from 'node:crypto'
+import canonicalizeModule from 'canonicalize'
 import { type Codec, createNameTable, type FrameRows } from '../../ts/codec/index.ts'
 import { FRAMES_PER_CHUNK, keyedPublishFrame, ORDER_SCHEMA, publishFrame, SCHEMA_ID, SIZES } from './inputs.ts'
+
+// The package's types describe an ES module, but what it exports is the CommonJS function itself.
+const canonicalize = canonicalizeModule as unknown as typeof canonicalizeModule.default
 
 /** One thing that both codecs do. */
 export interface Case {
@@ -121,8 +126,15 @@ function schemaCase(): Case {
     framesPerCall: 1,
     promised: 2,
     path: (codec) => codec.schemaId,
-    prepare: (codec) => () => codec.schemaId(ORDER_SCHEMA),
+    prepare: (codec) => (codec.name === 'native' ? () => codec.schemaId(ORDER_SCHEMA) : bareSchemaId),
   }
+}
+
+/** What a schema id costs with the good parts of npm and Node alone, without the checks that the TypeScript codec adds. */
+function bareSchemaId(): Uint8Array {
+  return createHash('sha256')
+    .update(String(canonicalize(ORDER_SCHEMA)), 'utf8')
+    .digest()
 }
 
 function chunkOf(codec: Codec, size: number, keyed: boolean): Uint8Array {

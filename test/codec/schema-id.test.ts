@@ -48,7 +48,16 @@ describe.each(codecs)('schema ids of the %s codec', (_name, codec) => {
 
   it('mean the value that JSON.stringify makes', () => {
     const date = new Date(0)
-    const id = toHex(codec.schemaId({ a: undefined, default: date, size: Object(3), b: { toJSON: () => ({ c: 1 }) } }))
+    const id = toHex(
+      codec.schemaId({
+        a: undefined,
+        f: () => 1,
+        s: Symbol('x'),
+        default: date,
+        size: Object(3),
+        b: { toJSON: () => ({ c: 1 }) },
+      }),
+    )
     expect(id).toBe(toHex(codec.schemaId({ default: date.toISOString(), size: 3, b: { c: 1 } })))
     expect(toHex(codec.schemaId(true))).toBe(createHash('sha256').update('true').digest('hex'))
   })
@@ -59,8 +68,9 @@ describe.each(codecs)('schema ids of the %s codec', (_name, codec) => {
     ['a symbol', Symbol('x')],
     ['a bigint', 1n],
     ['a bigint inside', { a: [1n] }],
-    ['a function inside', { a: () => 1 }],
+    ['a function in an array', { a: [() => 1] }],
     ['undefined in an array', [undefined]],
+    ['NaN beside null', { default: null, maximum: Number.NaN }],
     ['NaN', Number.NaN],
     ['infinity inside', { maximum: Number.POSITIVE_INFINITY }],
     ['a cycle', cyclic()],

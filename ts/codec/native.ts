@@ -5,7 +5,7 @@ import { StreamDecoder } from './decoder.ts'
 import { highHalf, lowHalf } from './integers.ts'
 import { checkDeliverRun, checkPublishAckRun, encodeDeliverRun, encodePublishAckRun } from './run.ts'
 import { scanFrames } from './scan.ts'
-import { loneSurrogate, MAX_SCHEMA_DEPTH, plainJson, schemaInvalid } from './schema-id.ts'
+import { loneSurrogate, MAX_SCHEMA_DEPTH, schemaInvalid, schemaText } from './schema-id.ts'
 import { typescriptCodec } from './typescript.ts'
 
 /** Sizes below which a call into the addon costs more than it saves, so that the TypeScript twin answers. */
@@ -112,7 +112,7 @@ export function createNativeCodec(binding: NativeBinding, cutoffs: Cutoffs = CUT
 
     schemaId(jsonSchema: unknown): Uint8Array {
       const id = new Uint8Array(32)
-      const code = binding.schemaId(JSON.stringify(plainJson(jsonSchema)), id)
+      const code = binding.schemaId(schemaText(jsonSchema), id)
       if (code === 0) return id
       if (code === -2) throw schemaInvalid(`it is nested more than ${MAX_SCHEMA_DEPTH} levels deep, or contains itself`)
       if (code === -3) throw loneSurrogate()

@@ -10,6 +10,8 @@ export const MAX_SCHEMA_DEPTH = 256
 
 // JSON.stringify writes a lone surrogate as such an escape. Escaped backslashes can look alike, hence the second, exact test.
 const MAYBE_LONE_SURROGATE = /\\ud[89a-f]/
+// JSON.stringify writes no white space.
+const NULL_VALUE = /(?:^|[:[,])null/
 const SURROGATE = /\p{Surrogate}/u
 
 /** See Codec.schemaId: canonical JSON by `canonicalize`, SHA-256 by node:crypto. */
@@ -22,12 +24,27 @@ export function schemaId(jsonSchema: unknown): Uint8Array {
 }
 
 /**
- * The JSON value that JSON.stringify makes of a value: members that are `undefined` are left out and `toJSON` is called. What
- * JSON.stringify would change or drop silently is refused instead: NaN, infinities, functions, symbols, `undefined` in arrays.
+ * The JSON value that JSON.stringify makes of a value: members that are `undefined`, a function or a symbol are left out and `toJSON` is called. What
+ * JSON.stringify would turn into null is refused instead: NaN and infinities, and those three in arrays.
  * @throws LiminalError `SCHEMA_INVALID` also for bigint, cycles and nesting over 256.
  */
 export function plainJson(value: unknown): unknown {
   return isPlain(value, '', 0) ? value : JSON.parse(JSON.stringify(value))
+}
+
+/**
+ * The JSON text of a value, refusing what {@link plainJson} refuses. Looking through every member costs as much as all the rest, so it is done only where
+ * JSON.stringify may have put something right by itself: it writes `null` for what JSON lacks. (A text with such a piece in it only costs the look.)
+ */
+export function schemaText(value: unknown): string {
+  let text: string | undefined
+  try {
+    text = JSON.stringify(value)
+  } catch (error) {
+    plainJson(value)
+    throw error
+  }
+  return text === undefined || NULL_VALUE.test(text) ? JSON.stringify(plainJson(value)) : text
 }
 
 /** The error for a schema that is no JSON. */
@@ -80,7 +97,8 @@ function areMembersPlain(value: object, depth: number): boolean {
   const members = value as Readonly<Record<string, unknown>>
   for (const key of Object.keys(members)) {
     const member = members[key]
-    if (member === undefined || !isPlain(member, key, depth + 1)) plain = false
+    const left = member === undefined || typeof member === 'function' || typeof member === 'symbol'
+    if (left || !isPlain(member, key, depth + 1)) plain = false
   }
   return plain
 }
