@@ -1,5 +1,5 @@
 import type { FrameBatch } from '../codec/index.ts'
-import type { Participant, ParticipantMessage } from '../conversation/index.ts'
+import { AbandonableMessage, type Participant } from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
 import { type CausalContext, Column, HEAD_WIDTH, ROW_WIDTH, SCHEMA_ID_BYTES } from '../protocol/index.ts'
 import type { ClientCore } from './client-core.ts'
@@ -32,8 +32,8 @@ export class InboundConversation {
   readonly #parts: InboundParts
   readonly #participant: Participant
   /** Messages being worked on: requests by their stream. */
-  readonly #requests = new Map<number, InboundMessage>()
-  readonly #messages = new Set<InboundMessage>()
+  readonly #requests = new Map<number, AbandonableMessage>()
+  readonly #messages = new Set<AbandonableMessage>()
   #open = true
 
   constructor(parts: InboundParts) {
@@ -44,7 +44,7 @@ export class InboundConversation {
 
   message(batch: FrameBatch, row: number, stream: number, replyRequested: boolean): void {
     const payload = payloadOf(batch, row)
-    const message = new InboundMessage(payload, causalOf(this.#parts.connection, batch, row), replyRequested)
+    const message = new AbandonableMessage(payload, causalOf(this.#parts.connection, batch, row), replyRequested)
     if (replyRequested) this.#requests.set(stream, message)
     else this.#messages.add(message)
     this.#participant.receive(message).then(
@@ -63,7 +63,7 @@ export class InboundConversation {
   withdraw(stream: number): void {
     const message = this.#requests.get(stream)
     this.#requests.delete(stream)
-    message?.abort()
+    message?.abandon(nobodyWaits())
   }
 
   /** The conversation is over: whoever works for it hears that nobody waits any more. */
@@ -73,11 +73,11 @@ export class InboundConversation {
     const messages = [...this.#requests.values(), ...this.#messages]
     this.#requests.clear()
     this.#messages.clear()
-    for (const message of messages) message.abort()
+    for (const message of messages) message.abandon(nobodyWaits())
     this.#participant.close()
   }
 
-  #done(message: InboundMessage, stream: number, tell: () => void): void {
+  #done(message: AbandonableMessage, stream: number, tell: () => void): void {
     const waitedFor = message.replyRequested ? this.#requests.get(stream) === message : this.#messages.has(message)
     if (waitedFor) {
       if (message.replyRequested) this.#requests.delete(stream)
@@ -99,37 +99,8 @@ export class InboundConversation {
     }
   }
 
-  #refuse(message: InboundMessage, stream: number, error: LiminalError): void {
+  #refuse(message: AbandonableMessage, stream: number, error: LiminalError): void {
     if (message.replyRequested) this.#parts.inbound.refuse(stream, this.#parts.id, error)
-  }
-}
-
-/** A message on its way to a participant. Its signal is made when it is asked for: most behaviours never do, and it is the dearest part. */
-class InboundMessage implements ParticipantMessage {
-  readonly payload: Uint8Array
-  readonly causal: CausalContext
-  readonly replyRequested: boolean
-  readonly attempt = 1
-  #controller: AbortController | null = null
-  #aborted = false
-
-  constructor(payload: Uint8Array, causal: CausalContext, replyRequested: boolean) {
-    this.payload = payload
-    this.causal = causal
-    this.replyRequested = replyRequested
-  }
-
-  get signal(): AbortSignal {
-    if (this.#controller === null) {
-      this.#controller = new AbortController()
-      if (this.#aborted) this.#controller.abort(nobodyWaits())
-    }
-    return this.#controller.signal
-  }
-
-  abort(): void {
-    this.#aborted = true
-    this.#controller?.abort(nobodyWaits())
   }
 }
 

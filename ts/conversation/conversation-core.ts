@@ -74,13 +74,27 @@ export class ConversationCore {
    */
   request(payload: Uint8Array, causal: CausalContext, limits: WaitLimits): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
-      const what = `The request to '${this.subject}'`
-      throwIfAborted(limits.signal, what)
-      const participant = this.#admit()
-      const exchange = new Exchange(payload, causal, resolve, reject, this.#forget)
-      exchange.limit(limits, what)
-      this.#hand(participant, exchange)
+      throwIfAborted(limits.signal, `The request to '${this.subject}'`)
+      this.begin(payload, causal, limits, resolve, reject)
     })
+  }
+
+  /**
+   * The same for who has thousands of them: no promise, and an exchange that can be abandoned without a signal.
+   * @throws LiminalError `CONVERSATION_CLOSED`, `LIMIT_EXCEEDED`.
+   */
+  begin(
+    payload: Uint8Array,
+    causal: CausalContext,
+    limits: WaitLimits,
+    resolve: (reply: Uint8Array) => void,
+    reject: (error: LiminalError) => void,
+  ): Exchange {
+    const participant = this.#admit()
+    const exchange = new Exchange(payload, causal, resolve, reject, this.#forget)
+    exchange.limit(limits, `The request to '${this.subject}'`)
+    this.#hand(participant, exchange)
+    return exchange
   }
 
   /**

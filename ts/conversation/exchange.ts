@@ -1,37 +1,8 @@
 import { LiminalError } from '../errors.ts'
 import type { CausalContext } from '../protocol/index.ts'
 import { abortedError, timeoutError, type WaitLimits } from '../waiting.ts'
+import { AbandonableMessage } from './abandonable-message.ts'
 import type { ParticipantMessage } from './participant.ts'
-
-/** A message on its way. Its signal is made when somebody looks at it: most behaviours do not. */
-class Message implements ParticipantMessage {
-  readonly payload: Uint8Array
-  readonly causal: CausalContext
-  readonly replyRequested: boolean
-  readonly attempt = 1
-  #controller: AbortController | null = null
-  #abandoned: LiminalError | null = null
-
-  constructor(payload: Uint8Array, causal: CausalContext, replyRequested: boolean) {
-    this.payload = payload
-    this.causal = causal
-    this.replyRequested = replyRequested
-  }
-
-  get signal(): AbortSignal {
-    if (this.#controller === null) {
-      this.#controller = new AbortController()
-      if (this.#abandoned !== null) this.#controller.abort(this.#abandoned)
-    }
-    return this.#controller.signal
-  }
-
-  /** Nobody waits for it any more. */
-  abandon(error: LiminalError): void {
-    this.#abandoned = error
-    this.#controller?.abort(error)
-  }
-}
 
 /**
  * One message of a conversation until its fate is known. It settles exactly once: by the participant, by its own limits, or by the end of
@@ -39,7 +10,7 @@ class Message implements ParticipantMessage {
  */
 export class Exchange {
   readonly message: ParticipantMessage
-  readonly #message: Message
+  readonly #message: AbandonableMessage
   readonly #settled: (exchange: Exchange) => void
   readonly #resolve: ((reply: Uint8Array) => void) | null
   readonly #reject: (error: LiminalError) => void
@@ -60,7 +31,7 @@ export class Exchange {
     reject: (error: LiminalError) => void,
     settled: (exchange: Exchange) => void,
   ) {
-    this.#message = new Message(payload, causal, resolve !== null)
+    this.#message = new AbandonableMessage(payload, causal, resolve !== null)
     this.message = this.#message
     this.#resolve = resolve
     this.#reject = reject

@@ -7,8 +7,10 @@ export interface ParticipantMessage {
   readonly causal: CausalContext
   /** Whether somebody waits for the result. */
   readonly replyRequested: boolean
-  /** Aborted when nobody waits any more. */
+  /** Aborted when nobody waits any more. Made when it is first looked at. */
   readonly signal: AbortSignal
+  /** Called instead, by who does not need a signal, when nobody waits any more; at once if that is so already. One listener. */
+  onAbandoned(listener: (error: LiminalError) => void): void
   /** 1 for the first try. */
   readonly attempt: number
 }

@@ -8,8 +8,6 @@ interface Ask {
   readonly participant: RemoteParticipant
   readonly resolve: (reply: Uint8Array) => void
   readonly reject: (error: LiminalError) => void
-  readonly signal: AbortSignal
-  readonly abandon: () => void
 }
 
 /** Requests that the peer has to answer, each on an even stream of its own. */
@@ -41,14 +39,12 @@ export class Asks {
         reject(new LiminalError('LIMIT_EXCEEDED', text))
         return
       }
-      const { signal } = message
       const streamId = this.#streams.open()
-      const abandon = (): void => this.#abandon(streamId)
-      this.#byStream.set(streamId, { participant, resolve, reject, signal, abandon })
+      const ask: Ask = { participant, resolve, reject }
+      this.#byStream.set(streamId, ask)
       const failure = participant.transmit(streamId, message)
       if (failure !== null) this.reject(streamId, failure)
-      else if (signal.aborted) abandon()
-      else signal.addEventListener('abort', abandon)
+      else message.onAbandoned((error) => this.#abandon(streamId, ask, error))
     })
   }
 
@@ -66,12 +62,13 @@ export class Asks {
   }
 
   /** Nobody waits for the answer any more: the peer is told, and an answer that is underway finds nobody on its stream. */
-  #abandon(streamId: number): void {
-    const ask = this.#take(streamId)
-    if (ask === undefined) return
-    const { participant, signal, reject } = ask
+  #abandon(streamId: number, ask: Ask, cause: LiminalError): void {
+    // Answered already, and the stream may be somebody else's by now.
+    if (this.#byStream.get(streamId) !== ask) return
+    this.#take(streamId)
+    const { participant, reject } = ask
     const text = `Nobody waits for the reply of '${participant.subject}' any more.`
-    const error = new LiminalError('ABORTED', text, { cause: signal.reason })
+    const error = new LiminalError('ABORTED', text, { cause })
     const refusal = this.#context.refusal(error)
     // A peer that has left knows. Without room it is left out: the peer then works in vain, and nothing else is lost.
     if (participant.live) {
@@ -84,7 +81,6 @@ export class Asks {
   #take(streamId: number): Ask | undefined {
     const ask = this.#byStream.get(streamId)
     if (ask !== undefined) {
-      ask.signal.removeEventListener('abort', ask.abandon)
       this.#byStream.delete(streamId)
       this.#streams.close(streamId)
       this.#context.settled()

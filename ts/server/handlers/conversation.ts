@@ -1,4 +1,4 @@
-import type { ConversationCore } from '../../conversation/index.ts'
+import type { ConversationCore, Exchange } from '../../conversation/index.ts'
 import { LiminalError } from '../../errors.ts'
 import type {
   CausalContext,
@@ -21,8 +21,8 @@ const NO_CAUSE: CausalContext = { parentId: null, vectorClockEntry: null }
 interface Pending {
   readonly entry: Entry
   readonly streamId: number
-  /** Tells the participant that the peer has given this one request up; `null` for a peer that has no way to say so. */
-  readonly abandon: AbortController | null
+  /** `null` until it is on its way. */
+  exchange: Exchange | null
 }
 
 /** A conversation that the peer opened, under the id that the peer chose. */
@@ -109,17 +109,14 @@ export class Conversations {
   withdraw(frame: ConversationError): void {
     const pending = this.#byStream.get(frame.streamId)
     if (pending === undefined || pending.entry.id !== frame.conversationId || !this.#take(pending)) return
-    pending.abandon?.abort(new LiminalError('ABORTED', 'The asking side gave this request up.'))
+    pending.exchange?.abandon(new LiminalError('ABORTED', 'The asking side gave this request up.'))
     this.#context.settled()
   }
 
   /** Requests underway are answered with an error first. An id that is not open is as good as closed. */
   close(frame: ConversationClose): void {
     const entry = this.#entries.get(frame.conversationId)
-    if (entry !== undefined) {
-      const text = `Conversation ${entry.id} was closed while this request was underway.`
-      this.#close(entry, new LiminalError('CONVERSATION_CLOSED', text))
-    }
+    if (entry !== undefined) this.#close(entry, null)
     this.#context.confirm(frame)
     this.#context.settled()
   }
@@ -142,15 +139,18 @@ export class Conversations {
       return
     }
     const extended = this.#context.capabilities !== 0
-    const pending: Pending = { entry, streamId, abandon: extended ? new AbortController() : null }
+    const pending: Pending = { entry, streamId, exchange: null }
     entry.pending.add(pending)
     if (extended) this.#byStream.set(streamId, pending)
     this.#pending++
     const timeoutMs = extended ? LONGEST_REQUEST_MS : options.replyTimeoutMs
-    core.request(payload, causal, { timeoutMs, signal: pending.abandon?.signal }).then(
-      (reply) => this.#answered(pending, reply),
-      (thrown: unknown) => this.#failed(pending, toLiminalError(thrown)),
-    )
+    const answered = (reply: Uint8Array): void => this.#answered(pending, reply)
+    const failed = (error: LiminalError): void => this.#failed(pending, error)
+    try {
+      pending.exchange = core.begin(payload, causal, { timeoutMs }, answered, failed)
+    } catch (thrown) {
+      failed(toLiminalError(thrown))
+    }
   }
 
   #send(entry: Entry, core: ConversationCore, streamId: number, payload: Uint8Array, causal: CausalContext): void {
@@ -214,9 +214,10 @@ export class Conversations {
     this.#context.settled()
   }
 
-  #close(entry: Entry, error: LiminalError): void {
+  /** @param error what requests underway are answered with; `null`: that the peer closed it. Most conversations end with none, so it is made when needed. */
+  #close(entry: Entry, error: LiminalError | null): void {
     this.#entries.delete(entry.id)
-    this.#failPending(entry, error)
+    if (entry.pending.size > 0) this.#failPending(entry, error ?? closedUnderway(entry))
     // Without an error: messages that want no reply are finished, requests are answered already.
     entry.core?.close()
   }
@@ -229,6 +230,11 @@ export class Conversations {
     const refusal = this.#context.refusal(error)
     this.#context.output.reply({ type: 'ConversationError', flags: 0, streamId, conversationId, ...refusal })
   }
+}
+
+function closedUnderway(entry: Entry): LiminalError {
+  const text = `Conversation ${entry.id} was closed while this request was underway.`
+  return new LiminalError('CONVERSATION_CLOSED', text)
 }
 
 function closeOf(entry: Entry): ConversationClose {
