@@ -22,7 +22,7 @@ export interface ChartReport {
 }
 
 const WIDTH = 720
-const LABEL = 190
+const LABEL = 215
 const VALUE = 120
 const BAR = 14
 const ROW = 46
