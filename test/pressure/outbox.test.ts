@@ -98,7 +98,7 @@ describe('Outbox', () => {
     outbox.append(Uint8Array.of(8))
     outbox.flush()
     // What the kernel did not take waits here, and little of it in the socket.
-    expect(near.writableLength).toBeLessThanOrEqual(256 * 1024)
+    expect(near.writableLength).toBeLessThanOrEqual(128 * 1024)
     expect(outbox.waitingBytes).toBeGreaterThan(16 << 20)
     outbox.finish()
     near.end()

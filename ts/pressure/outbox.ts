@@ -10,9 +10,9 @@ const SPARE_BLOCKS = 64
 const EAGER_FLUSH_BYTES = 512 * 1024
 /**
  * Handed to the socket at most at once. It reports progress only when all of a write is done, and progress is what tells a slow peer from a stalled one: on
- * a line of 10 MB/s this much takes 26 ms.
+ * a line of 1 MB/s this much takes 131 ms.
  */
-const WRITE_BYTES = 256 * 1024
+const WRITE_BYTES = 128 * 1024
 
 /** A block that is full, or whose turn is over, and how far it is. */
 interface FullBlock {
@@ -35,7 +35,7 @@ function returnBlock(block: Uint8Array): void {
 export interface OutboxOptions {
   /** Bytes that may wait here and in the socket at once. Above it {@link Outbox.fits} says no. */
   capacityBytes: number
-  /** How the level of the outbox holds producers. Default: from half to an eighth of the capacity, 1,000 ms at most, 100 ms without progress. */
+  /** How the level of the outbox holds producers. Default: from half to an eighth of the capacity, 1,000 ms at most, 250 ms without progress. */
   congestion?: CongestionLimits
 }
 
@@ -70,7 +70,7 @@ export class Outbox {
         highWater: options.capacityBytes / 2,
         lowWater: options.capacityBytes / 8,
         holdMs: 1_000,
-        stallMs: 100,
+        stallMs: 250,
       },
     )
   }
