@@ -3,7 +3,7 @@ import { reporters } from './test/package/reporters.ts'
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
+    include: ['test/**/*.test.ts', 'bench/peers/test/**/*.test.ts'],
     // Packs and installs the package: `npm run test:package`.
     exclude: ['test/package/**'],
     // Real processes, sockets and addons: a process of its own for each file keeps one file's crash or leftovers from another.
