@@ -49,6 +49,48 @@ export function checkOptions(argument: string, value: unknown): void {
   }
 }
 
+/** @throws LiminalError `INVALID_ARGUMENT` if an options object has a member that is not `known`, with the known name that comes close to it. */
+export function checkKnownOptions(argument: string, value: object, known: readonly string[]): void {
+  for (const key of Object.keys(value)) {
+    if (known.includes(key)) continue
+    const [near] = known
+      .map((name) => ({ name, distance: editDistance(key.toLowerCase(), name.toLowerCase()) }))
+      .sort((one, other) => one.distance - other.distance)
+    const isClose = near !== undefined && near.distance <= Math.max(1, near.name.length / 3)
+    const hint = isClose ? `Did you mean '${near.name}'?` : `Known are: ${known.join(', ')}.`
+    throw new LiminalError('INVALID_ARGUMENT', `${argument} has no member ${describe(key)}. ${hint}`)
+  }
+}
+
+/** What whoever speaks the protocol needs of a codec. */
+const CODEC_FUNCTIONS = ['encode', 'encodedLength', 'encodeInto', 'decode', 'FrameDecoder']
+
+/** @throws LiminalError `INVALID_ARGUMENT` unless it can be used as a codec (or is `undefined`). */
+export function checkCodec(argument: string, value: unknown): void {
+  if (value === undefined) return
+  const isCodec =
+    typeof value === 'object' &&
+    value !== null &&
+    CODEC_FUNCTIONS.every((name) => typeof Reflect.get(value, name) === 'function')
+  if (!isCodec) throw invalidArgument(argument, `a codec, with the functions ${CODEC_FUNCTIONS.join(', ')}`, value)
+}
+
+/** How many characters must be added, removed or replaced to make one text of the other. */
+function editDistance(one: string, other: string): number {
+  // Nothing close is this long, and keys may be anybody's.
+  if (one.length > 64) return Number.POSITIVE_INFINITY
+  let row = Array.from({ length: other.length + 1 }, (_, index) => index)
+  for (let at = 1; at <= one.length; at++) {
+    const next = [at]
+    for (let index = 1; index <= other.length; index++) {
+      const replaced = row[index - 1] + (one[at - 1] === other[index - 1] ? 0 : 1)
+      next.push(Math.min(replaced, row[index] + 1, next[index - 1] + 1))
+    }
+    row = next
+  }
+  return row[other.length]
+}
+
 /** @throws LiminalError `INVALID_ARGUMENT` unless it is an integer of at least `least` (or `undefined`). */
 export function checkInteger(argument: string, value: unknown, least: number): void {
   if (value !== undefined && !(Number.isSafeInteger(value) && Number(value) >= least)) {

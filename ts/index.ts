@@ -57,7 +57,7 @@ export {
   type SendFailed,
 } from './conversation/index.ts'
 export { type ErrorCode, LiminalError, type LiminalErrorOptions, ProtocolError } from './errors.ts'
-export type { CausalContext } from './protocol/index.ts'
+export { type CausalContext, DEFAULT_PORT } from './protocol/index.ts'
 export { SchemaViolationError, type Violation } from './schema/index.ts'
 export {
   ACCEPT_FAILED,
@@ -68,7 +68,6 @@ export {
   type ConnectionRefused,
   createServer,
   DEFAULT_LIMITS,
-  DEFAULT_PORT,
   SESSION_CLOSED,
   SESSION_FAILED,
   SESSION_OPENED,

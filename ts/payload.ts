@@ -10,11 +10,15 @@ const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 /**
  * The bytes of a value. `'json'`: what `JSON.stringify` writes, as UTF-8. `'bytes'`: the value itself, which must be a `Uint8Array`.
  *
- * @throws LiminalError `PAYLOAD_INVALID` for a value that has no such form: `undefined`, functions, symbols, bigint, cycles, too deep a nesting.
+ * @throws LiminalError `PAYLOAD_INVALID` for a value that has no such form: `undefined`, functions, symbols, bigint, cycles, too deep a nesting, and views
+ * whose buffer was transferred or has shrunk.
  */
 export function encodePayload(value: unknown, kind: PayloadKind): Uint8Array {
   if (kind === 'bytes') {
-    if (value instanceof Uint8Array) return value
+    if (value instanceof Uint8Array) {
+      if (value.length === 0) checkInPlace(value)
+      return value
+    }
     throw new LiminalError(
       'PAYLOAD_INVALID',
       `A payload of kind 'bytes' must be a Uint8Array, but is ${describe(value)}.`,
@@ -50,6 +54,25 @@ export function decodePayload(bytes: Uint8Array, kind: PayloadKind): unknown {
     throw new LiminalError('PAYLOAD_INVALID', `The payload of ${bytes.length} bytes is not JSON: ${reason(error)}`, {
       cause: error,
     })
+  }
+}
+
+/** The error of a message over the cap of its bus. @param bytes of its envelope. */
+export function tooLarge(bytes: number, most: number): LiminalError {
+  const message = `The message takes ${bytes} bytes, but ${most} are allowed. Send it in parts, or raise maxMessageBytes.`
+  return new LiminalError('PAYLOAD_TOO_LARGE', message)
+}
+
+/** A view that has lost its memory looks empty; only the language's own check tells it from one that is. */
+function checkInPlace(view: Uint8Array): void {
+  try {
+    Uint8Array.prototype.at.call(view, 0)
+  } catch (error) {
+    throw new LiminalError(
+      'PAYLOAD_INVALID',
+      'The payload is a view of an ArrayBuffer that was transferred, or has shrunk since. Copy the bytes before giving their buffer away.',
+      { cause: error },
+    )
   }
 }
 

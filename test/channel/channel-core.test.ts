@@ -3,11 +3,14 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
   type ChannelCore,
   ChannelRegistry,
+  type MessageRun,
   oneMessageRun,
   PUBLISH_REFUSED,
+  rowOffset,
   SINK_FAILED,
 } from '../../ts/channel/index.ts'
 import { LiminalError } from '../../ts/errors.ts'
+import { Column } from '../../ts/protocol/index.ts'
 import { deliversOf, RecordingObserver, RecordingSink, scannedRun } from './runs.ts'
 
 let registry: ChannelRegistry
@@ -33,6 +36,12 @@ function subscribe(): RecordingSink {
   return sink
 }
 
+/** Bytes of the only envelope of a run. */
+function deliveredBytes({ columns, first }: MessageRun): number {
+  const row = rowOffset(first)
+  return columns[row + Column.PAYLOAD] + columns[row + Column.PAYLOAD_LENGTH] - columns[row + Column.ENVELOPE]
+}
+
 describe('publishing a run', () => {
   it('hands it over as one, and says so once', () => {
     const sinks = [subscribe(), subscribe()]
@@ -55,6 +64,37 @@ describe('publishing a run', () => {
     publish('e')
     expect(observer.ids[1] - observer.ids[0]).toBe(3n)
     expect(observer.ids[2] - observer.ids[1]).toBe(1n)
+  })
+
+  it.each([
+    ['without a schema', undefined, undefined],
+    ['with keys', undefined, ['1', '2', '3', '4']],
+    ['with a schema', { type: 'string' }, undefined],
+  ])('refuses what is too large, before anything changes, and nothing else (%s)', (_what, schema, keys) => {
+    const most = deliveredBytes(scannedRun(['"fits"']))
+    const limited = new ChannelRegistry({ create: true, maxMessageBytes: most })
+    channel = limited.declare({ name: 'orders', schema })
+    const sink = subscribe()
+    channel.publishRun(scannedRun(['"a"', '"fits"', '"large"', '"b"'], keys), observer)
+    expect(sink.payloads).toEqual(['"a"', '"fits"', '"b"'])
+    expect(observer.heard.filter((heard) => heard.startsWith('refused'))).toEqual(['refused PAYLOAD_TOO_LARGE'])
+    // Its key is free, and its id is nobody's.
+    publish('"c"', keys?.[2] ?? null)
+    expect(observer.heard.at(-1)).toBe('accepted 1 to 1')
+    expect((observer.ids.at(-1) ?? 0n) - observer.ids[0]).toBe(3n)
+    limited.closeAll(closed)
+  })
+
+  it('counts the defaults that it fills in', () => {
+    const schema = { type: 'object', properties: { note: { default: 'x'.repeat(100) } } }
+    const limited = new ChannelRegistry({ create: true, maxMessageBytes: 150 })
+    channel = limited.declare({ name: 'orders', schema })
+    const sink = subscribe()
+    publish('{"note":"short","more":"abc"}')
+    publish('{"more":"abc"}')
+    expect(observer.heard).toEqual(['accepted 1 to 1', 'refused PAYLOAD_TOO_LARGE'])
+    expect(sink.payloads).toHaveLength(1)
+    limited.closeAll(closed)
   })
 
   it('keeps subscription order', () => {

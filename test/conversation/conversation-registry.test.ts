@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { ConversationRegistry, echo, participantFromBehaviour } from '../../ts/conversation/index.ts'
+import { ConversationRegistry, echo, type Participant, participantFromBehaviour } from '../../ts/conversation/index.ts'
 import { LiminalError } from '../../ts/errors.ts'
 import { NO_CAUSE, payload, rejection, ScriptedSource } from './participants.ts'
 
@@ -68,12 +68,33 @@ describe('the conversation registry', () => {
     expect(registry.size).toBe(3)
   })
 
+  it('asks only for one reason where no source can join', () => {
+    let joins = 0
+    const full = { canJoin: (): boolean => free, join }
+    let free = false
+    function join(): Participant {
+      joins++
+      if (!free) throw new LiminalError('LIMIT_EXCEEDED', 'full')
+      return { receive: () => {}, close: () => {} }
+    }
+    for (let count = 0; count < 1_000; count++) registry.register('work', full)
+    expect(() => open()).toThrow(expect.objectContaining({ code: 'LIMIT_EXCEEDED' }))
+    expect(joins).toBe(1)
+    const source = new ScriptedSource()
+    registry.register('work', source)
+    open()
+    expect([joins, source.participants.length]).toEqual([1, 1])
+    free = true
+    open()
+    expect(joins).toBe(2)
+  })
+
   it('treats a participant that leaves while it joins as one that did not join', () => {
     let ended = 0
     registry.register('work', {
       join: (conversation) => {
         conversation.leave(null)
-        return { receive: () => Promise.resolve(null), close: () => {} }
+        return { receive: () => {}, close: () => {} }
       },
     })
     expect(() => registry.open('work', { ended: () => ended++ })).toThrow(/left/)

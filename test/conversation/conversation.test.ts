@@ -153,18 +153,29 @@ describe('a conversation', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('wraps what a participant throws or rejects with', async () => {
+  it('wraps what a participant throws', async () => {
     const { conversation, participant } = open()
-    const rejected = request(conversation, 'a')
     const cause = new Error('a bug')
-    participant.refuse(0, cause)
-    await expect(rejected).rejects.toMatchObject({ code: 'RESPONDER_FAILED', cause })
     participant.receive = () => {
       throw cause
     }
     await expect(request(conversation, 'b')).rejects.toMatchObject({ code: 'RESPONDER_FAILED', cause })
     expect(conversation.phase).toBe('open')
     expect(conversation.pending).toBe(0)
+  })
+
+  it('hears a reply in the very call that gives it, so that nothing can overtake it', () => {
+    const { conversation, participant } = open()
+    const heard: string[] = []
+    const replied = (reply: Uint8Array): number => heard.push(Buffer.from(reply).toString())
+    conversation.begin(payload('a'), NO_CAUSE, {}, replied, (error) => heard.push(error.code))
+    conversation.begin(payload('b'), NO_CAUSE, {}, replied, (error) => heard.push(error.code))
+    conversation.begin(payload('c'), NO_CAUSE, {}, replied, (error) => heard.push(error.code))
+    participant.reply(0, 'A')
+    participant.refuse(1, new LiminalError('RESPONDER_FAILED', 'no'))
+    participant.conversation.leave(null)
+    participant.reply(2, 'too late')
+    expect(heard).toEqual(['A', 'RESPONDER_FAILED', 'CONVERSATION_CLOSED'])
   })
 
   it('fails a request that got no reply at all', async () => {

@@ -1,5 +1,6 @@
 import type {
   ConversationInfo,
+  MessageFate,
   Participant,
   ParticipantMessage,
   ParticipantSource,
@@ -13,15 +14,15 @@ export class ScriptedParticipant implements Participant {
   readonly conversation: ConversationInfo
   readonly messages: ParticipantMessage[] = []
   closes = 0
-  readonly #replies: { resolve(reply: Uint8Array | null): void; reject(error: unknown): void }[] = []
+  readonly #fates: MessageFate[] = []
 
   constructor(conversation: ConversationInfo) {
     this.conversation = conversation
   }
 
-  receive(message: ParticipantMessage): Promise<Uint8Array | null> {
+  receive(message: ParticipantMessage, done: MessageFate): void {
     this.messages.push(message)
-    return new Promise((resolve, reject) => this.#replies.push({ resolve, reject }))
+    this.#fates.push(done)
   }
 
   close(): void {
@@ -29,11 +30,11 @@ export class ScriptedParticipant implements Participant {
   }
 
   reply(index: number, text: string | null): void {
-    this.#replies[index].resolve(text === null ? null : Buffer.from(text))
+    this.#fates[index].reply(text === null ? null : Buffer.from(text))
   }
 
-  refuse(index: number, error: unknown): void {
-    this.#replies[index].reject(error)
+  refuse(index: number, error: LiminalError): void {
+    this.#fates[index].fail(error)
   }
 }
 

@@ -1,13 +1,13 @@
-import { checkBoolean, checkInteger, checkOptions, invalidArgument } from '../arguments.ts'
+import { checkBoolean, checkInteger, checkKnownOptions, checkOptions, invalidArgument } from '../arguments.ts'
 import { type ChannelDeclaration, ChannelRegistry, type IdempotencyLimits } from '../channel/index.ts'
 import { ConversationRegistry, echo, participantFromBehaviour } from '../conversation/index.ts'
-import { DEFAULT_MAX_FRAME_BYTES } from '../protocol/index.ts'
+import { DEFAULT_MAX_FRAME_BYTES, DELIVER_HEAD_BYTES } from '../protocol/index.ts'
 import { MAX_TIMEOUT_MS } from '../waiting.ts'
 import { LocalBus } from './local-bus.ts'
 import type { SubscriptionQueueLimits } from './local-sink.ts'
 
-/** Room in a frame for everything but the envelope: header, channel name, ids. */
-const FRAME_OVERHEAD_BYTES = 1_024
+/** The largest envelope that a Deliver frame of the default size has room for. */
+const DEFAULT_MAX_MESSAGE_BYTES = DEFAULT_MAX_FRAME_BYTES - DELIVER_HEAD_BYTES
 
 export interface BusOptions {
   /** Channels that are there from the start, with their schemas. Default: none. */
@@ -22,7 +22,10 @@ export interface BusOptions {
   readonly maxConversations?: number
   /** Messages underway in one conversation, at most; `LIMIT_EXCEEDED` past it. Default 1,024. */
   readonly maxPendingRequests?: number
-  /** Largest message in bytes, payload, causal context and key together; `PAYLOAD_TOO_LARGE` past it. Default: what fits a frame of 16 MiB. */
+  /**
+   * Largest message in bytes, payload, causal context and schema id together, the defaults of its schema filled in; `PAYLOAD_TOO_LARGE` past it, whoever
+   * publishes it. Default: what a frame of 16 MiB delivers, 16,777,194. Raise it only with the `frameBytes` of every server and client.
+   */
   readonly maxMessageBytes?: number
   /** How long idempotency keys are remembered. */
   readonly idempotency?: IdempotencyLimits
@@ -31,6 +34,20 @@ export interface BusOptions {
   /** Milliseconds that `close()` waits for servers of this bus before it goes on without them. Default 30,000. */
   readonly closeGraceMs?: number
 }
+
+/** The options that {@link createBus} knows. */
+export const BUS_OPTIONS: readonly string[] = Object.keys({
+  channels: true,
+  createChannels: true,
+  echoFallback: true,
+  maxChannels: true,
+  maxConversations: true,
+  maxPendingRequests: true,
+  maxMessageBytes: true,
+  idempotency: true,
+  subscriptionQueue: true,
+  closeGraceMs: true,
+} satisfies Record<keyof BusOptions, true>)
 
 /**
  * A bus in this process.
@@ -42,11 +59,15 @@ export interface BusOptions {
  * @throws LiminalError `INVALID_ARGUMENT`, `SCHEMA_INVALID`, `CHANNEL_EXISTS` for a channel declared twice.
  */
 export async function createBus(options: BusOptions = {}): Promise<LocalBus> {
+  checkOptions('options', options)
+  checkKnownOptions('options', options, BUS_OPTIONS)
   checkBusOptions(options)
+  const maxMessageBytes = options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES
   const channels = new ChannelRegistry({
     create: options.createChannels ?? true,
     maxChannels: options.maxChannels,
     idempotency: options.idempotency,
+    maxMessageBytes,
   })
   for (const declaration of options.channels ?? []) channels.declare(declaration)
   return new LocalBus({
@@ -57,13 +78,12 @@ export async function createBus(options: BusOptions = {}): Promise<LocalBus> {
       maxPending: options.maxPendingRequests,
     }),
     subscriptionQueue: options.subscriptionQueue ?? {},
-    maxMessageBytes: options.maxMessageBytes ?? DEFAULT_MAX_FRAME_BYTES - FRAME_OVERHEAD_BYTES,
+    maxMessageBytes,
     closeGraceMs: options.closeGraceMs ?? 30_000,
   })
 }
 
 function checkBusOptions(options: BusOptions): void {
-  checkOptions('options', options)
   if (options.channels !== undefined && !Array.isArray(options.channels)) {
     throw invalidArgument('channels', 'an array of channel declarations', options.channels)
   }
@@ -71,6 +91,8 @@ function checkBusOptions(options: BusOptions): void {
     if (typeof declaration !== 'object' || declaration === null) {
       throw invalidArgument('channels', 'an array of channel declarations', declaration)
     }
+    // A misspelt schema would make a channel without a contract.
+    checkKnownOptions('channels[]', declaration, ['name', 'schema'])
   }
   checkBoolean('createChannels', options.createChannels)
   checkBoolean('echoFallback', options.echoFallback)

@@ -76,7 +76,8 @@ export class PackedDelivery<T> implements Delivery<T> {
   }
 
   get schemaId(): Uint8Array {
-    return this.#schemaId ?? this.#view(this.#envelope, SCHEMA_ID_BYTES)
+    // A copy: the channel's own is everybody's.
+    return new Uint8Array(this.#schemaId ?? this.#view(this.#envelope, SCHEMA_ID_BYTES))
   }
 
   get causal(): CausalContext {

@@ -1,7 +1,7 @@
 export { echo, participantFromBehaviour } from '../conversation/index.ts'
 export type * from './bus.ts'
 export { type BusCore, coreOf } from './core.ts'
-export { type BusOptions, createBus } from './create-bus.ts'
+export { BUS_OPTIONS, type BusOptions, createBus } from './create-bus.ts'
 export { type DeliveryOwner, PackedDelivery } from './delivery.ts'
 export { HANDLER_FAILED, SUBSCRIPTION_SHED, type SubscriptionEvent } from './diagnostics.ts'
 export { LocalBus } from './local-bus.ts'

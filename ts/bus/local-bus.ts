@@ -2,7 +2,6 @@ import { checkFunction, checkName, checkOneOf, checkOptions } from '../arguments
 import type { ChannelRegistry } from '../channel/index.ts'
 import { type ConversationRegistry, participantFromBehaviour } from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
-import { encodePayload } from '../payload.ts'
 import { checkSignal, throwIfAborted, waitFor } from '../waiting.ts'
 import type {
   AskOptions,
@@ -18,7 +17,13 @@ import type {
 import { type BusCore, setCore } from './core.ts'
 import { LocalChannel } from './local-channel.ts'
 import { checkOpen, closedError, type LocalContext } from './local-context.ts'
-import { checkAskOptions, checkConverseOptions, LocalConversation, requestReply } from './local-conversation.ts'
+import {
+  checkAskOptions,
+  checkConverseOptions,
+  LocalConversation,
+  ownPayload,
+  requestReply,
+} from './local-conversation.ts'
 import { LocalResponder } from './local-responder.ts'
 import type { SubscriptionQueueLimits } from './local-sink.ts'
 import { Outcome } from './outcome.ts'
@@ -73,7 +78,7 @@ export class LocalBus implements Bus {
     checkOpen(this.#context)
     throwIfAborted(options.signal, `The request to '${subject}'`)
     const kind = options.payload ?? 'json'
-    const payload = encodePayload(request, kind)
+    const payload = ownPayload(request, kind)
     const core = this.#parts.conversations.open(subject, { ended: () => {} })
     try {
       // The type parameter is the asker's word for what replies are.
@@ -104,11 +109,7 @@ export class LocalBus implements Bus {
     checkOpen(this.#context)
     const source = participantFromBehaviour(behaviour, options.payload ?? 'json')
     const registration = this.#parts.conversations.register(subject, source)
-    const responder = new LocalResponder(subject, registration, options.signal, () =>
-      this.#responders.delete(responder),
-    )
-    this.#responders.add(responder)
-    return responder
+    return new LocalResponder(subject, registration, options.signal, this.#responders)
   }
 
   close(): Promise<void> {

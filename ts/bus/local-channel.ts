@@ -1,7 +1,8 @@
 import { checkCausal, checkOptions, checkText, invalidArgument } from '../arguments.ts'
-import { type ChannelCore, oneMessageRun, type PublishObserver } from '../channel/index.ts'
+import { type ChannelCore, oneMessageRun, type PublishObserver, rowOffset } from '../channel/index.ts'
 import { LiminalError } from '../errors.ts'
 import { encodePayload, type PayloadKind } from '../payload.ts'
+import { Column } from '../protocol/index.ts'
 import { checkWait, throwIfAborted, waitFor } from '../waiting.ts'
 import type {
   Channel,
@@ -133,7 +134,8 @@ export class LocalChannel<T> implements Channel<T> {
 
   #publish(value: T, options: SendOptions, key: string | null, observer: PublishObserver): ChannelCore {
     const run = oneMessageRun(encodePayload(value, this.#payload), options.causal ?? null, key)
-    checkSize(this.#context, run.bytes.length)
+    // Key included: a connection has to carry that too. What a schema adds is the channel's to count.
+    checkSize(this.#context, run.bytes.length - run.columns[rowOffset(run.first) + Column.ENVELOPE])
     const core = this.#known() ?? this.#context.core.channels.get(this.name)
     this.#core = core
     core.publishRun(run, observer)

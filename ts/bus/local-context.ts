@@ -1,5 +1,5 @@
 import { LiminalError } from '../errors.ts'
-import type { CausalContext } from '../protocol/index.ts'
+import { tooLarge } from '../payload.ts'
 import type { BusCore } from './core.ts'
 import type { SubscriptionQueueLimits } from './local-sink.ts'
 
@@ -10,9 +10,6 @@ export interface LocalContext {
   /** Largest message, in bytes of its envelope. */
   readonly maxMessageBytes: number
 }
-
-/** Says nothing about what caused a message. */
-export const NO_CAUSE: CausalContext = Object.freeze({ parentId: null, vectorClockEntry: null })
 
 /** The error of everything that is done on, or was underway on, a closed bus. */
 export function closedError(): LiminalError {
@@ -26,8 +23,5 @@ export function checkOpen(context: LocalContext): void {
 
 /** @throws LiminalError `PAYLOAD_TOO_LARGE` for a message that no connection would take. */
 export function checkSize(context: LocalContext, bytes: number): void {
-  if (bytes > context.maxMessageBytes) {
-    const message = `The message takes ${bytes} bytes, but ${context.maxMessageBytes} are allowed. Send it in parts, or raise maxMessageBytes.`
-    throw new LiminalError('PAYLOAD_TOO_LARGE', message)
-  }
+  if (bytes > context.maxMessageBytes) throw tooLarge(bytes, context.maxMessageBytes)
 }

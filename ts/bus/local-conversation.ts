@@ -1,9 +1,10 @@
 import { checkCausal, checkOneOf, checkOptions } from '../arguments.ts'
 import type { ConversationCore } from '../conversation/index.ts'
 import { decodePayload, encodePayload, type PayloadKind } from '../payload.ts'
+import { type CausalContext, NO_CAUSE } from '../protocol/index.ts'
 import { checkWait } from '../waiting.ts'
 import type { AskOptions, Conversation, ConverseOptions } from './bus.ts'
-import { checkSize, type LocalContext, NO_CAUSE } from './local-context.ts'
+import { checkSize, type LocalContext } from './local-context.ts'
 import type { Outcome } from './outcome.ts'
 
 /** Milliseconds that a request waits for its reply, unless told otherwise. */
@@ -24,6 +25,12 @@ export function checkConverseOptions(options: ConverseOptions): void {
   checkOneOf('payload', options.payload, ['json', 'bytes'])
 }
 
+/** The bytes of a value that is sent to a participant: a copy where they are the sender's own. @throws LiminalError `PAYLOAD_INVALID`. */
+export function ownPayload(value: unknown, kind: PayloadKind): Uint8Array {
+  const payload = encodePayload(value, kind)
+  return kind === 'bytes' ? new Uint8Array(payload) : payload
+}
+
 /** One request and its reply, as values. */
 export async function requestReply(
   context: LocalContext,
@@ -33,8 +40,14 @@ export async function requestReply(
   kind: PayloadKind,
 ): Promise<unknown> {
   checkSize(context, payload.length)
-  const { timeoutMs = DEFAULT_REPLY_TIMEOUT_MS, signal, causal = NO_CAUSE } = options
+  const { timeoutMs = DEFAULT_REPLY_TIMEOUT_MS, signal } = options
+  // What the behaviour sees is not the asker's own object.
+  const causal = options.causal === undefined ? NO_CAUSE : causalCopy(options.causal)
   return decodePayload(await core.request(payload, causal, { timeoutMs, signal }), kind)
+}
+
+function causalCopy({ parentId, vectorClockEntry }: CausalContext): CausalContext {
+  return { parentId, vectorClockEntry }
 }
 
 /** A conversation on a bus in this process. */
@@ -62,13 +75,13 @@ export class LocalConversation implements Conversation {
   async request<Reply = unknown>(value: unknown, options: AskOptions = {}): Promise<Reply> {
     checkAskOptions(options)
     const kind = options.payload ?? this.#payload
-    const reply = await requestReply(this.#context, this.#core, encodePayload(value, kind), options, kind)
+    const reply = await requestReply(this.#context, this.#core, ownPayload(value, kind), options, kind)
     // The type parameter is the asker's word for what replies are.
     return reply as Reply
   }
 
   send(value: unknown): void {
-    const payload = encodePayload(value, this.#payload)
+    const payload = ownPayload(value, this.#payload)
     checkSize(this.#context, payload.length)
     this.#core.send(payload, NO_CAUSE)
   }

@@ -8,17 +8,17 @@ export class LocalResponder implements Responder {
   readonly subject: string
   readonly #registration: Registration
   readonly #signal: AbortSignal | undefined
-  readonly #withdrawn: () => void
+  readonly #open: Set<LocalResponder>
   readonly #ready = new Outcome()
   readonly #abort = (): void => this.#end()
-  #open = true
 
-  /** @param withdrawn Told when it is closed. */
-  constructor(subject: string, registration: Registration, signal: AbortSignal | undefined, withdrawn: () => void) {
+  /** @param open The responders of the bus, itself among them as long as it is open. */
+  constructor(subject: string, registration: Registration, signal: AbortSignal | undefined, open: Set<LocalResponder>) {
     this.subject = subject
     this.#registration = registration
     this.#signal = signal
-    this.#withdrawn = withdrawn
+    this.#open = open
+    open.add(this)
     if (signal?.aborted) {
       this.#ready.reject(abortedError(signal, `The responder for '${subject}'`))
       this.#end()
@@ -41,10 +41,8 @@ export class LocalResponder implements Responder {
   }
 
   #end(): void {
-    if (!this.#open) return
-    this.#open = false
+    if (!this.#open.delete(this)) return
     this.#signal?.removeEventListener('abort', this.#abort)
     this.#registration.withdraw()
-    this.#withdrawn()
   }
 }

@@ -1,23 +1,14 @@
-/** How something ends, once: a promise that may be left alone without an unhandled rejection, because nobody has to look at it. */
-export class Outcome {
-  readonly #promise: Promise<void>
-  #resolve: () => void = () => {}
-  #reject: (error: unknown) => void = () => {}
-  #watched = false
+import { Deferred } from '../deferred.ts'
 
-  constructor() {
-    this.#promise = new Promise((resolve, reject) => {
-      this.#resolve = resolve
-      this.#reject = reject
-    })
-    // Whoever takes the promise still gets the rejection; this only says that nobody must.
-    this.#promise.catch(() => {})
-  }
+/** How something ends, once, and whether anybody wants to know. */
+export class Outcome {
+  readonly #end = new Deferred<void>()
+  #watched = false
 
   /** The promise, for whoever wants to know. */
   watch(): Promise<void> {
     this.#watched = true
-    return this.#promise
+    return this.#end.promise
   }
 
   /** Whether anybody took the promise. */
@@ -27,11 +18,11 @@ export class Outcome {
 
   /** Settles well. Without effect if settled. */
   resolve(): void {
-    this.#resolve()
+    this.#end.resolve()
   }
 
   /** Settles with an error. Without effect if settled. */
   reject(error: unknown): void {
-    this.#reject(error)
+    this.#end.reject(error)
   }
 }

@@ -1,5 +1,6 @@
 import { LiminalError } from '../errors.ts'
-import { Column, SCHEMA_ID_BYTES } from '../protocol/index.ts'
+import { tooLarge } from '../payload.ts'
+import { Column, NO_SCHEMA } from '../protocol/index.ts'
 import type { Schema } from '../schema/index.ts'
 import { sayPublishRefused } from './diagnostics.ts'
 import { type ChannelSubscription, FanOut } from './fan-out.ts'
@@ -14,10 +15,9 @@ export interface ChannelSurroundings {
   /** The next subscription id, unique in the bus. */
   nextSubscriptionId(): bigint
   readonly idempotency: IdempotencyLimits
+  /** Bytes of the largest envelope. */
+  readonly maxMessageBytes: number
 }
-
-/** The schema id of a channel without a schema: 32 zero bytes. */
-const NO_SCHEMA = new Uint8Array(SCHEMA_ID_BYTES)
 
 /**
  * One channel: takes runs of messages, and delivers them to its subscriptions (design §8, without durability).
@@ -56,14 +56,18 @@ export class ChannelCore {
   }
 
   /**
-   * Publishes the messages of a run, in order: open? schema and defaults, idempotency, fan-out in subscription order, and the outcome to the
+   * Publishes the messages of a run, in order: open? schema and defaults, size, idempotency, fan-out in subscription order, and the outcome to the
    * observer. A message that is refused leaves no trace and does not stop those behind it.
    */
   publishRun(run: MessageRun, observer: PublishObserver): void {
     if (this.#closed) {
       const error = this.#closedError()
       for (let left = run.count; left > 0; left--) this.#refuse(error, observer)
-    } else if (this.schema === null && run.columns[rowOffset(run.first) + Column.KEY_LENGTH] < 0) {
+    } else if (
+      this.schema === null &&
+      run.columns[rowOffset(run.first) + Column.KEY_LENGTH] < 0 &&
+      this.#span(run) <= this.#surroundings.maxMessageBytes
+    ) {
       const firstMessageId = this.#surroundings.messageIds.take(run.count)
       observer.accepted(firstMessageId, run.count, this.#fanOut.deliver(run, this.schemaId))
     } else {
@@ -75,8 +79,8 @@ export class ChannelCore {
    * What publishers wait for before they publish more: settles when every subscription that is behind has caught up, or is waited for no longer. `null`, and
    * that fast, if none is behind.
    */
-  hold(publisher?: object): Promise<void> | null {
-    return this.#fanOut.hold(publisher)
+  hold(): Promise<void> | null {
+    return this.#fanOut.hold()
   }
 
   /** Adds a subscription. @throws LiminalError `CHANNEL_CLOSED`. */
@@ -93,9 +97,20 @@ export class ChannelCore {
     this.#fanOut.end(error)
   }
 
+  /** Bytes from the first envelope of a run to the end of the last: none of them is larger. */
+  #span({ columns, first, count }: MessageRun): number {
+    const last = rowOffset(first + count - 1)
+    return (
+      columns[last + Column.PAYLOAD] +
+      columns[last + Column.PAYLOAD_LENGTH] -
+      columns[rowOffset(first) + Column.ENVELOPE]
+    )
+  }
+
   /** Row by row: neighbours that go through as they are stay together as one run. */
   #publishRows(run: MessageRun, schema: Schema | null, observer: PublishObserver): void {
     const { bytes, columns } = run
+    const most = this.#surroundings.maxMessageBytes
     const end = run.first + run.count
     let start = run.first
     let claims: RememberedPublish[] = []
@@ -116,6 +131,13 @@ export class ChannelCore {
           this.#refuse(asRefusal(error, this.name), observer)
           continue
         }
+      }
+      const payloadLength = payload?.length ?? columns[row + Column.PAYLOAD_LENGTH]
+      const envelopeLength = columns[row + Column.PAYLOAD] - columns[row + Column.ENVELOPE] + payloadLength
+      if (envelopeLength > most) {
+        flush(index)
+        this.#refuse(tooLarge(envelopeLength, most), observer)
+        continue
       }
       const keyLength = columns[row + Column.KEY_LENGTH]
       let claim: RememberedPublish | null = null

@@ -22,6 +22,8 @@ export interface ChannelRegistryOptions {
   /** Where message ids come from. Default: ids that begin now. */
   readonly messageIds?: MessageIds | undefined
   readonly idempotency?: IdempotencyLimits | undefined
+  /** Bytes of the largest envelope that is published, defaults filled in. Default: no limit. */
+  readonly maxMessageBytes?: number | undefined
 }
 
 /** All channels of a bus, by name and by number. */
@@ -38,6 +40,7 @@ export class ChannelRegistry {
   /** @throws LiminalError `INVALID_ARGUMENT`. */
   constructor(options: ChannelRegistryOptions) {
     checkInteger('maxChannels', options.maxChannels, 1)
+    checkInteger('maxMessageBytes', options.maxMessageBytes, 1)
     checkInteger('idempotency.windowMs', options.idempotency?.windowMs, 1)
     checkInteger('idempotency.maxKeys', options.idempotency?.maxKeys, 1)
     this.#create = options.create
@@ -49,6 +52,7 @@ export class ChannelRegistry {
         return this.#lastSubscriptionId
       },
       idempotency: options.idempotency ?? {},
+      maxMessageBytes: options.maxMessageBytes ?? Number.POSITIVE_INFINITY,
     }
   }
 

@@ -93,30 +93,25 @@ export class FanOut {
     return taken
   }
 
-  /** What a publisher waits for: settles when all that are behind now have caught up or given up. `null` if none is. */
-  hold(publisher?: object): Promise<void> | null {
+  /** What publishers wait for: settles when all that are behind now have caught up or given up. `null` if none is. */
+  hold(): Promise<void> | null {
     if (!this.#behind) return null
-    if (publisher !== undefined) return settled(this.#holds(publisher))
-    // A session waits for itself only; local publishers may be thousands, and share one promise.
+    // Publishers may be thousands, and share one promise.
     if (this.#hold !== null) return this.#hold
-    const hold = settled(this.#holds())
-    if (hold === null) this.#behind = false
-    else {
-      this.#hold = hold.then(() => {
-        this.#hold = null
-      })
-    }
-    return this.#hold
-  }
-
-  /** A set: the sinks of one session share its outbox, and so its hold. */
-  #holds(publisher?: object): Set<Promise<void>> {
+    // A set: the sinks of one session share its outbox, and so its hold.
     const holds = new Set<Promise<void>>()
     for (const { sink } of this.#places) {
-      const hold = sink?.hold(publisher) ?? null
+      const hold = sink?.hold() ?? null
       if (hold !== null) holds.add(hold)
     }
-    return holds
+    if (holds.size === 0) {
+      this.#behind = false
+      return null
+    }
+    this.#hold = Promise.allSettled(holds).then(() => {
+      this.#hold = null
+    })
+    return this.#hold
   }
 
   /** Ends all subscriptions. */
@@ -152,8 +147,4 @@ export class FanOut {
     this.#places = this.#places.filter((place) => place.sink !== null)
     this.#vacant = 0
   }
-}
-
-function settled(holds: ReadonlySet<Promise<void>>): Promise<void> | null {
-  return holds.size === 0 ? null : Promise.allSettled(holds).then(() => undefined)
 }

@@ -21,11 +21,8 @@ export interface Sink {
    * and will be asked no more.
    */
   deliver(run: MessageRun, schemaId: Uint8Array): boolean
-  /**
-   * What a publisher waits for while this sink is behind; `null` if it need not. A session passes itself: what only its own peer's next frames can end is nothing to
-   * wait for before reading them.
-   */
-  hold(publisher?: object): Promise<void> | null
+  /** What publishers wait for while this sink is behind; `null` if they need not. */
+  hold(): Promise<void> | null
   /** The channel ended the subscription: it was closed. */
   end(error: LiminalError): void
 }

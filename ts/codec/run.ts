@@ -1,22 +1,24 @@
 import { LiminalError } from '../errors.ts'
-import { Column, FrameType, HEAD_WIDTH, HEADER_BYTES, ROW_WIDTH, SCHEMA_ID_BYTES } from '../protocol/index.ts'
+import {
+  Column,
+  DELIVER_HEAD_BYTES,
+  FrameType,
+  HEAD_WIDTH,
+  PUBLISH_ACK_BYTES,
+  ROW_WIDTH,
+  SCHEMA_ID_BYTES,
+} from '../protocol/index.ts'
 import type { FrameRows } from './codec.ts'
 import { highHalf, lowHalf, U64_MAX, writeU32 } from './integers.ts'
 import { copyBytes } from './text.ts'
 
 /** The run encoders (design §6): many frames of one kind into an outbox, one call. */
 
-/** Bytes of a Deliver frame before its envelope: header, deliverySeq, envelope length. */
-const DELIVER_HEAD = HEADER_BYTES + 8 + 4
-
-/** Bytes of a PublishAck frame. */
-export const PUBLISH_ACK_BYTES = HEADER_BYTES + 8
-
 /** See Codec.deliverRunLength. */
 export function deliverRunLength(rows: FrameRows, first: number, count: number): number {
   checkRows(rows, first, count)
   const { columns } = rows
-  let length = count * DELIVER_HEAD
+  let length = count * DELIVER_HEAD_BYTES
   let row = HEAD_WIDTH + first * ROW_WIDTH
   for (let left = count; left > 0; left--, row += ROW_WIDTH) {
     const envelope = columns[row + Column.ENVELOPE]
@@ -54,7 +56,7 @@ export function encodeDeliverRun(
     writeU32(target, at + 10, high)
     writeU32(target, at + 14, low)
     writeU32(target, at + 18, end - envelope)
-    const body = at + DELIVER_HEAD
+    const body = at + DELIVER_HEAD_BYTES
     for (let index = 0; index < SCHEMA_ID_BYTES; index++) target[body + index] = schemaId[index]
     copyBytes(bytes, envelope + SCHEMA_ID_BYTES, end, target, body + SCHEMA_ID_BYTES)
     at = body + end - envelope

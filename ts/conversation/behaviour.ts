@@ -3,7 +3,13 @@ import { LiminalError } from '../errors.ts'
 import { decodePayload, encodePayload, type PayloadKind } from '../payload.ts'
 import type { CausalContext } from '../protocol/index.ts'
 import { sayBehaviourFailed } from './diagnostics.ts'
-import type { ConversationInfo, Participant, ParticipantMessage, ParticipantSource } from './participant.ts'
+import type {
+  ConversationInfo,
+  MessageFate,
+  Participant,
+  ParticipantMessage,
+  ParticipantSource,
+} from './participant.ts'
 
 /**
  * What answers: called for each message, concurrently. Its result (or what its promise resolves with) is the reply, `undefined` standing for `null` in JSON; a throw
@@ -46,20 +52,30 @@ class BehaviourParticipant<Request> implements Participant {
     this.#conversation = conversation
   }
 
-  async receive(message: ParticipantMessage): Promise<Uint8Array | null> {
+  receive(message: ParticipantMessage, done: MessageFate): void {
+    this.#answer(message).then(
+      (reply) => done.reply(reply),
+      (error: LiminalError) => done.fail(error),
+    )
+  }
+
+  close(): void {
+    // Messages underway hear of it by their signals; there is nothing else to let go of.
+  }
+
+  /** @throws LiminalError `PAYLOAD_INVALID`, `RESPONDER_FAILED`, and nothing else. */
+  async #answer(message: ParticipantMessage): Promise<Uint8Array | null> {
     const request = this.#decode(message.payload)
     try {
       // The responder's type parameter is its word for what requests are.
       const result: unknown = await this.#behaviour(request as Request, new Context(this.#conversation, message))
       if (!message.replyRequested) return null
-      return encodePayload(result === undefined && this.#payload === 'json' ? null : result, this.#payload)
+      const reply = encodePayload(result === undefined && this.#payload === 'json' ? null : result, this.#payload)
+      // The behaviour may keep what it answered with, as it may behind a connection.
+      return this.#payload === 'bytes' ? new Uint8Array(reply) : reply
     } catch (cause) {
       throw this.#failure(cause)
     }
-  }
-
-  close(): void {
-    // Messages underway hear of it by their signals; there is nothing else to let go of.
   }
 
   #decode(payload: Uint8Array): unknown {

@@ -98,13 +98,18 @@ export class ConversationCore {
   }
 
   /**
-   * Sends a message that wants no reply. What goes wrong later is said on the diagnostics channel `SEND_FAILED`.
+   * Sends a message that wants no reply. What goes wrong later is said on the diagnostics channel `SEND_FAILED`. `settled` is called once nobody has the payload
+   * any more.
    * @throws LiminalError `CONVERSATION_CLOSED`, `LIMIT_EXCEEDED`.
    */
-  send(payload: Uint8Array, causal: CausalContext): void {
+  send(payload: Uint8Array, causal: CausalContext, settled?: () => void): void {
     const participant = this.#admit()
     const failed = (error: LiminalError): void => saySendFailed(this.subject, this.id, error)
-    this.#hand(participant, new Exchange(payload, causal, null, failed, this.#forget))
+    const forget = (exchange: Exchange): void => {
+      this.#forget(exchange)
+      settled?.()
+    }
+    this.#hand(participant, new Exchange(payload, causal, null, failed, forget))
   }
 
   /**
@@ -128,17 +133,11 @@ export class ConversationCore {
 
   #hand(participant: Participant, exchange: Exchange): void {
     this.#pending.add(exchange)
-    let outcome: Promise<Uint8Array | null>
     try {
-      outcome = participant.receive(exchange.message)
+      participant.receive(exchange.message, exchange)
     } catch (error) {
       exchange.fail(asFailure(error, this.subject))
-      return
     }
-    outcome.then(
-      (reply) => exchange.complete(reply),
-      (error: unknown) => exchange.fail(asFailure(error, this.subject)),
-    )
   }
 
   #end(error: LiminalError | null, tellParticipant: boolean): void {

@@ -87,16 +87,24 @@ export class ConversationRegistry {
       return this.#openWith(subject, this.#fallback, options)
     }
     let failure: unknown
+    let passedOver: ParticipantSource | null = null
     // Counted up front: a source may withdraw while it joins.
     for (let left = entry.sources.length; left > 0 && entry.sources.length > 0; left--) {
       const turn = entry.next % entry.sources.length
       entry.next = turn + 1
+      const source = entry.sources[turn]
+      if (source.canJoin?.() === false) {
+        passedOver = source
+        continue
+      }
       try {
-        return this.#openWith(subject, entry.sources[turn], options)
+        return this.#openWith(subject, source, options)
       } catch (error) {
         failure = error
       }
     }
+    // An error for each source would make a refusal dear where there are thousands.
+    if (failure === undefined && passedOver !== null) return this.#openWith(subject, passedOver, options)
     throw failure ?? noResponder(subject)
   }
 

@@ -2,13 +2,13 @@ import { LiminalError } from '../errors.ts'
 import type { CausalContext } from '../protocol/index.ts'
 import { abortedError, timeoutError, type WaitLimits } from '../waiting.ts'
 import { AbandonableMessage } from './abandonable-message.ts'
-import type { ParticipantMessage } from './participant.ts'
+import type { MessageFate, ParticipantMessage } from './participant.ts'
 
 /**
  * One message of a conversation until its fate is known. It settles exactly once: by the participant, by its own limits, or by the end of
  * the conversation; what comes later is dropped.
  */
-export class Exchange {
+export class Exchange implements MessageFate {
   readonly message: ParticipantMessage
   readonly #message: AbandonableMessage
   readonly #settled: (exchange: Exchange) => void
@@ -57,7 +57,7 @@ export class Exchange {
   }
 
   /** The participant is done with it. `reply` is `null` where none was wanted. */
-  complete(reply: Uint8Array | null): void {
+  reply(reply: Uint8Array | null): void {
     if (!this.#close()) return
     if (this.#resolve === null) return
     if (reply === null)

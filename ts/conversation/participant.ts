@@ -15,12 +15,21 @@ export interface ParticipantMessage {
   readonly attempt: number
 }
 
+/**
+ * Hears what became of a message: one call of either, or none if nobody waits any more. Whoever hears of it does so within that call: what the participant does next,
+ * such as to leave, cannot overtake its reply (design §7). The first call counts, later ones change nothing.
+ */
+export interface MessageFate {
+  /** It was processed. `reply` is the caller's to give away, and `null` where none was requested. */
+  reply(reply: Uint8Array | null): void
+  /** It was not: `RESPONDER_FAILED`, `PARTICIPANT_GONE` ... */
+  fail(error: LiminalError): void
+}
+
 /** The answering side of one conversation, wherever it lives: in process, or behind a connection. */
 export interface Participant {
-  /**
-   * Takes a message. Resolves with the reply, or `null` where none was requested. Rejects with a LiminalError (`RESPONDER_FAILED`, `PARTICIPANT_GONE` ...).
-   */
-  receive(message: ParticipantMessage): Promise<Uint8Array | null>
+  /** Takes a message, and says to `done` what became of it: before this returns, or later. What it throws fails the message too. */
+  receive(message: ParticipantMessage, done: MessageFate): void
   /** The conversation is over; nothing is sent to this participant any more. */
   close(): void
 }
@@ -36,5 +45,11 @@ export interface ConversationInfo {
 
 /** Registered for a subject: makes a participant for each conversation that is routed to it. */
 export interface ParticipantSource {
+  /**
+   * Whether {@link join} is worth a try. Asked of every source of a subject until one can, so it has to be cheap. It is a forecast: of sources that say no to an open that
+   * nobody takes, one is tried all the same, for the reason. Default: always.
+   */
+  canJoin?(): boolean
+  /** Takes part in a conversation. @throws LiminalError why it cannot. */
   join(conversation: ConversationInfo): Participant
 }

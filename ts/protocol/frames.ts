@@ -208,12 +208,3 @@ export const FrameType = {
   WorkerRegisterAck: 0x18,
   Deliver: 0x19,
 } as const
-
-/** Bytes of the header that starts every frame: type, flags, stream id, payload length (spec wire §2). */
-export const HEADER_BYTES = 10
-
-/** Bytes of a schema id. */
-export const SCHEMA_ID_BYTES = 32
-
-/** The largest frame a decoder takes unless told otherwise, header included: 16 MiB. */
-export const DEFAULT_MAX_FRAME_BYTES = 16 * 1024 * 1024

@@ -1,5 +1,6 @@
 export { ALL_CAPABILITIES, Capability, EXTENSION_MASK } from './capabilities.ts'
 export * from './columns.ts'
+export * from './constants.ts'
 export * from './flags.ts'
 export * from './frames.ts'
 export { codeOf, EXTENSION_REASONS_START, ReasonCode, reasonOf } from './reasons.ts'

@@ -26,6 +26,8 @@ export const ReasonCode = {
   LimitExceeded: 0x800b,
   ShuttingDown: 0x800c,
   NotSupported: 0x800d,
+  PayloadTooLarge: 0x800e,
+  InvalidArgument: 0x800f,
   /** The generic one: the text is all there is. */
   ServerError: 0xffff,
 } as const
@@ -58,6 +60,8 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
   LIMIT_EXCEEDED: ReasonCode.LimitExceeded,
   SHUTTING_DOWN: ReasonCode.ShuttingDown,
   NOT_SUPPORTED: ReasonCode.NotSupported,
+  INVALID_ARGUMENT: ReasonCode.InvalidArgument,
+  PAYLOAD_TOO_LARGE: ReasonCode.PayloadTooLarge,
 }
 
 const BY_REASON = new Map<number, ErrorCode>()
