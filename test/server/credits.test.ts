@@ -108,6 +108,91 @@ describe('credits', () => {
     for (let n = 0; n < total; n++) expect((await publisher.expect('PublishAck')).flags).toBe(1)
   })
 
+  it('takes the Accepts of a publisher that is held, those for its own publishes too', async () => {
+    const server = await startServer({ limits: { subscriptionQueueBytes: 64 * 1024 } })
+    const peer = await extendedPeer(server)
+    await windowOf(peer, 1)
+    const total = 200
+    peer.send(...Array.from({ length: total }, (_, n) => publishFrame('a', `${n}`.padEnd(4 * 1024), { streamId: 3 })))
+    peer.send({ type: 'Ping', flags: 0, streamId: 0 })
+    const delivered: string[] = []
+    const others: string[] = []
+    while (delivered.length < total || others.at(-1) !== 'Pong') {
+      const frame = await peer.next()
+      if (frame.type !== 'Deliver') {
+        others.push(frame.type)
+        continue
+      }
+      delivered.push(textOf(frame).trim())
+      peer.send(accept(1, `${frame.deliverySeq}`))
+    }
+    expect(delivered).toEqual(Array.from({ length: total }, (_, n) => `${n}`))
+    // What waited kept its order: the Ping came last.
+    expect(others).toEqual([...Array.from({ length: total }, () => 'PublishAck'), 'Pong'])
+  })
+
+  it('loses nothing of two peers that publish to each other', async () => {
+    const server = await startServer({ limits: { subscriptionQueueBytes: 64 * 1024 } })
+    const total = 200
+    const exchange = async (peer: RawPeer, to: string): Promise<bigint[]> => {
+      peer.send(...Array.from({ length: total }, () => publishFrame(to, Buffer.alloc(4 * 1024), { streamId: 3 })))
+      const delivered: Frame[] = []
+      while (delivered.length < total) {
+        const frame = await peer.next()
+        if (frame.type === 'PublishAck') continue
+        delivered.push(frame)
+        if (frame.type === 'Deliver') peer.send(accept(1, `${frame.deliverySeq}`))
+      }
+      return sequences(delivered)
+    }
+    const left = await extendedPeer(server)
+    const right = await extendedPeer(server)
+    for (const [peer, channel] of [
+      [left, 'l'],
+      [right, 'r'],
+    ] as const) {
+      peer.send(subscribeFrame(channel, 1, { maxInFlight: 1 }))
+      await peer.expect('SubscribeAck')
+    }
+    const both = await Promise.all([exchange(left, 'r'), exchange(right, 'l')])
+    const all = Array.from({ length: total }, (_, n) => BigInt(n + 1))
+    expect(both).toEqual([all, all])
+  })
+
+  it('publishes what was held before it ends the connection for a malformed frame behind it', async () => {
+    const server = await startServer({ limits: { subscriptionQueueBytes: 64 * 1024 } })
+    const subscriber = await extendedPeer(server)
+    await windowOf(subscriber, 1)
+    const publisher = await plainPeer(server)
+    const total = 40
+    publisher.send(...Array.from({ length: total }, () => publishFrame('a', Buffer.alloc(4 * 1024))))
+    publisher.write(Buffer.from('13000000070000000000', 'hex'))
+    for (let n = 1; n <= total; n++) {
+      expect((await subscriber.expect('Deliver')).deliverySeq).toBe(BigInt(n))
+      subscriber.send(accept(1, `${n}`))
+    }
+    expect((await publisher.until('ConnectError')).length).toBe(total + 1)
+    await publisher.ended
+  })
+
+  it('bounds what waits for the credit of all subscriptions of a connection', async () => {
+    const cap = 64 * 1024
+    const server = await startServer({ limits: { queueBytesPerConnection: cap } })
+    const subscriber = await extendedPeer(server)
+    const streams = Array.from({ length: 20 }, (_, n) => 1 + 2 * n)
+    subscriber.send(...streams.map((streamId) => subscribeFrame('a', streamId, { maxInFlight: 1 })))
+    for (const _ of streams) await subscriber.expect('SubscribeAck')
+    await publishAll(await plainPeer(server), 10, 4 * 1024)
+    const frames = await subscriber.rest()
+    const shed = frames.filter((frame) => frame.type === 'SubscribeError')
+    expect(shed.length).toBeGreaterThan(0)
+    expect(shed.length).toBeLessThan(streams.length)
+    for (const frame of shed) expect(frame).toMatchObject({ reasonCode: ReasonCode.SubscriptionShed })
+    const [waiting] = server.sessions.map((session) => session.outboxBytes)
+    expect(waiting).toBeGreaterThan(0)
+    expect(waiting).toBeLessThanOrEqual(cap)
+  })
+
   it('queues a run that is larger than its queue if nothing waits', async () => {
     const server = await startServer({ limits: { subscriptionQueueBytes: 1_024 } })
     const subscriber = await extendedPeer(server)

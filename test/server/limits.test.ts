@@ -3,21 +3,23 @@ import { createServer as createListener } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createBus } from '../../ts/bus/index.ts'
 import { typescriptCodec } from '../../ts/codec/index.ts'
-import { ReasonCode } from '../../ts/protocol/index.ts'
+import { type Frame, ReasonCode } from '../../ts/protocol/index.ts'
 import {
   CONNECTION_REFUSED,
   type ConnectionRefused,
   createServer,
   DEFAULT_LIMITS,
   SESSION_CLOSED,
+  SESSION_FAILED,
   SESSION_OPENED,
   type ServerOptions,
   type SessionClosed,
+  type SessionFailed,
   type SessionOpened,
   serve,
 } from '../../ts/server/index.ts'
-import { diagnosed, plainPeer, startServer, strangePeer } from './fixture.ts'
-import { publishFrame, RawPeer, subscribeFrame } from './raw-peer.ts'
+import { deferred, diagnosed, extendedPeer, plainPeer, startServer, strangePeer } from './fixture.ts'
+import { messageFrame, openFrame, publishFrame, RawPeer, subscribeFrame, textOf } from './raw-peer.ts'
 
 describe('the connections of a server', () => {
   it('are refused past the limit with a reason, and welcome again when one has closed', async () => {
@@ -81,13 +83,92 @@ describe('the size of frames', () => {
   it('lets the largest through', async () => {
     const server = await startServer({ limits: { frameBytes: 2_048 } })
     const peer = await plainPeer(server)
-    const overhead = typescriptCodec.encodedLength(publishFrame('a', ''))
-    peer.send(subscribeFrame('a', 1), publishFrame('a', Buffer.alloc(2_048 - overhead), { streamId: 3 }))
+    // A name of four bytes: the head of its Publish is as long as that of the Deliver.
+    const overhead = typescriptCodec.encodedLength(publishFrame('four', ''))
+    peer.send(subscribeFrame('four', 1), publishFrame('four', Buffer.alloc(2_048 - overhead), { streamId: 3 }))
     expect((await peer.until('PublishAck')).map((frame) => frame.type)).toEqual([
       'SubscribeAck',
       'Deliver',
       'PublishAck',
     ])
+  })
+
+  it('sheds a subscription whose Deliver would be too large, and keeps its connection', async () => {
+    const server = await startServer({ limits: { frameBytes: 2_048 } })
+    const peer = await extendedPeer(server)
+    const overhead = typescriptCodec.encodedLength(publishFrame('a', ''))
+    peer.send(subscribeFrame('a', 1))
+    await peer.expect('SubscribeAck')
+    peer.send(
+      publishFrame('a', 'fits', { streamId: 3 }),
+      publishFrame('a', Buffer.alloc(2_048 - overhead), { streamId: 3 }),
+    )
+    const frames = await peer.until('SubscribeError')
+    expect(frames.at(-1)).toMatchObject({
+      streamId: 1,
+      reasonCode: ReasonCode.SubscriptionShed,
+      message: expect.stringContaining('2048 bytes at most'),
+    })
+    peer.send(subscribeFrame('a', 1), publishFrame('a', 'again', { streamId: 3 }))
+    expect(textOf(await deliverOf(peer))).toBe('again')
+  })
+})
+
+async function deliverOf(peer: RawPeer): Promise<Extract<Frame, { type: 'Deliver' }>> {
+  for (;;) {
+    const frame = await peer.next()
+    if (frame.type === 'Deliver') return frame
+  }
+}
+
+describe('requests underway', () => {
+  it('are refused past their bytes, and welcome again when one was answered', async () => {
+    const server = await startServer({ limits: { pendingRequestBytesPerConnection: 1_000 } })
+    const answer = deferred<Uint8Array>()
+    await server.bus.respond('work', () => answer.promise, { payload: 'bytes' }).ready()
+    const peer = await extendedPeer(server)
+    const ask = (streamId: number): Frame => messageFrame(1n, Buffer.alloc(600), { streamId })
+    peer.send(openFrame(1n, 'work'), ask(3), ask(5))
+    expect(await peer.expect('ConversationError')).toMatchObject({
+      streamId: 5,
+      reasonCode: ReasonCode.LimitExceeded,
+      message: expect.stringContaining('1000 bytes'),
+    })
+    answer.resolve(Buffer.from('done'))
+    expect(await peer.expect('ConversationMessage')).toMatchObject({ streamId: 3 })
+    peer.send(ask(7))
+    expect(await peer.expect('ConversationMessage')).toMatchObject({ streamId: 7 })
+  })
+
+  it('count messages that want no reply by their bytes too', async () => {
+    const server = await startServer({ limits: { pendingRequestBytesPerConnection: 1_000 } })
+    const done = deferred<void>()
+    await server.bus.respond('work', () => done.promise, { payload: 'bytes' }).ready()
+    const peer = await extendedPeer(server)
+    const tell = (streamId: number): Frame => messageFrame(1n, Buffer.alloc(600), { streamId, flags: 0 })
+    peer.send(openFrame(1n, 'work'), tell(3), tell(5))
+    expect(await peer.expect('ConversationError')).toMatchObject({ streamId: 5, reasonCode: ReasonCode.LimitExceeded })
+    done.resolve()
+    await done.promise
+    peer.send(tell(7))
+    expect(await peer.rest()).toEqual([])
+  })
+})
+
+describe('a peer that has not connected', () => {
+  it('is disconnected when it leaves its Pongs unread', async () => {
+    const server = await startServer()
+    const peer = await strangePeer(server)
+    const failed = diagnosed<SessionFailed>(SESSION_FAILED)
+    peer.socket.pause()
+    const pings = Buffer.alloc(10 * 10_000)
+    for (let at = 0; at < pings.length; at += 10) pings[at] = 0x13
+    const feed = (): void => {
+      while (!peer.socket.destroyed && peer.socket.write(pings));
+    }
+    peer.socket.on('drain', feed)
+    feed()
+    expect((await failed).error).toMatchObject({ code: 'OUTBOX_FULL', message: expect.stringContaining('65536 bytes') })
   })
 })
 

@@ -1,7 +1,9 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { ReasonCode } from '../../ts/protocol/index.ts'
 import { SESSION_FAILED, type SessionFailed } from '../../ts/server/index.ts'
-import { diagnosed, plainPeer, startServer } from './fixture.ts'
-import { PING, publishFrame, subscribeFrame, textOf } from './raw-peer.ts'
+import { diagnosed, extendedPeer, plainPeer, startServer } from './fixture.ts'
+import { messageFrame, openFrame, PING, publishFrame, subscribeFrame, textOf } from './raw-peer.ts'
 
 describe('back-pressure', () => {
   it('brings every message to a subscriber that reads, however fast the publishers are', async () => {
@@ -43,10 +45,11 @@ describe('back-pressure', () => {
   })
 
   it('disconnects a peer that leaves its replies unread, and nobody else', async () => {
-    const server = await startServer({ limits: { outboxBytes: 64 * 1024 } })
+    const server = await startServer({ keepaliveMs: 300, limits: { outboxBytes: 64 * 1024 } })
     const peer = await plainPeer(server)
     const other = await plainPeer(server)
-    const failed = diagnosed<SessionFailed>(SESSION_FAILED)
+    other.socket.on('data', () => other.send({ type: 'Pong', flags: 0, streamId: 0 }))
+    const failed = diagnosed<SessionFailed>(SESSION_FAILED, ({ error }) => error.code === 'OUTBOX_FULL')
     peer.socket.pause()
     const pings = Buffer.alloc(10 * 10_000)
     for (let at = 0; at < pings.length; at += 10) pings[at] = 0x13
@@ -56,11 +59,64 @@ describe('back-pressure', () => {
     }
     peer.socket.on('drain', feed)
     feed()
-    expect((await failed).error.code).toBe('OUTBOX_FULL')
+    expect((await failed).error.message).toContain('leaves its replies unread')
     peer.socket.resume()
     await closed
     other.send(PING)
-    await other.expect('Pong')
+    await other.until('Pong')
     expect(server.sessions).toHaveLength(1)
+  })
+
+  it('brings a peer that reads all of its large replies, however many it asked for at once', async () => {
+    const server = await startServer({ limits: { outboxBytes: 64 * 1024 } })
+    await server.bus.respond('blob', () => Buffer.alloc(1024 * 1024), { payload: 'bytes' }).ready()
+    const peer = await extendedPeer(server)
+    const streams = Array.from({ length: 40 }, (_, n) => 3 + 2 * n)
+    peer.send(openFrame(1n, 'blob'), ...streams.map((streamId) => messageFrame(1n, '', { streamId })), PING)
+    const answered: number[] = []
+    while (answered.length < streams.length) {
+      const frame = await peer.next()
+      if (frame.type !== 'Pong') answered.push(frame.type === 'ConversationMessage' ? frame.streamId : 0)
+    }
+    expect(answered).toEqual(streams)
+    peer.send(messageFrame(1n, '', { streamId: 3 }))
+    expect((await peer.next()).type).toBe('ConversationMessage')
+  })
+
+  it('refuses replies for which there is no room to wait, and keeps the connection', async () => {
+    const limits = { outboxBytes: 64 * 1024, pendingRequestBytesPerConnection: 9 * 1024 * 1024 }
+    const server = await startServer({ limits })
+    await server.bus.respond('blob', () => Buffer.alloc(4 * 1024 * 1024), { payload: 'bytes' }).ready()
+    const peer = await extendedPeer(server)
+    const streams = Array.from({ length: 6 }, (_, n) => 3 + 2 * n)
+    peer.send(openFrame(1n, 'blob'), ...streams.map((streamId) => messageFrame(1n, '', { streamId })))
+    const frames = []
+    for (const _ of streams) frames.push(await peer.next())
+    const refused = frames.filter((frame) => frame.type === 'ConversationError')
+    expect(frames.slice(0, 3).map((frame) => frame.type)).toEqual(
+      Array.from({ length: 3 }, () => 'ConversationMessage'),
+    )
+    expect(refused.length).toBeGreaterThan(0)
+    for (const frame of refused) expect(frame).toMatchObject({ reasonCode: ReasonCode.LimitExceeded })
+    peer.send(messageFrame(1n, '', { streamId: 3 }))
+    expect((await peer.next()).type).toBe('ConversationMessage')
+  })
+
+  it('keeps the frames of a conversation in order while its replies wait for room', async () => {
+    const server = await startServer({ limits: { outboxBytes: 64 * 1024 } })
+    let asked = 0
+    const behaviour = async (): Promise<Uint8Array> => {
+      asked++
+      if (asked <= 2) return Buffer.alloc(8 * 1024 * 1024)
+      // Later than the replies, of which one is on its way now and the other waits.
+      await nextTurn()
+      throw new Error('spent')
+    }
+    await server.bus.respond('blob', behaviour, { payload: 'bytes' }).ready()
+    const peer = await extendedPeer(server)
+    const asks = [3, 5, 7].map((streamId) => messageFrame(1n, '', { streamId }))
+    peer.send(openFrame(1n, 'blob'), ...asks)
+    const types = [await peer.next(), await peer.next(), await peer.next()].map((frame) => frame.type)
+    expect(types).toEqual(['ConversationMessage', 'ConversationMessage', 'ConversationError'])
   })
 })

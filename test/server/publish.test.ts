@@ -156,4 +156,10 @@ describe('publish', () => {
       }
     }
   })
+
+  it.each(['', 'x'.repeat(256), 'a\nb'])('refuses a name that no channel can have (%j)', async (name) => {
+    const peer = await extendedPeer(await startServer())
+    peer.send(publishFrame(name, 'a', { streamId: 3 }))
+    expect(await peer.expect('PublishError')).toMatchObject({ streamId: 3, reasonCode: ReasonCode.InvalidArgument })
+  })
 })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { LiminalError } from '../../ts/errors.ts'
-import { CONFIRM, OPEN_OFFER, REPLY_REQUESTED, ReasonCode } from '../../ts/protocol/index.ts'
+import { CONFIRM, type Frame, OPEN_OFFER, REPLY_REQUESTED, ReasonCode } from '../../ts/protocol/index.ts'
 import { extendedPeer, plainPeer, startServer } from './fixture.ts'
 import { closeFrame, messageFrame, openFrame, type RawPeer, textOf } from './raw-peer.ts'
 
@@ -41,6 +41,45 @@ describe('responders behind a connection', () => {
       streamId: open.streamId,
       conversationId: open.conversationId,
     })
+  })
+
+  it.each<[string, (open: { streamId: number; conversationId: bigint }) => Frame]>([
+    ['close', ({ streamId, conversationId }) => closeFrame(conversationId, { streamId })],
+    ['disconnect', () => ({ type: 'Disconnect', flags: 0, streamId: 0 })],
+  ])('reply, and %s in the same chunk: the reply comes first', async (_how, leaving) => {
+    const server = await startServer()
+    const responder = await extendedPeer(server)
+    await offered(responder, 'work')
+    const asker = await extendedPeer(server)
+    asker.send(openFrame(1n, 'work'), messageFrame(1n, 'a', { streamId: 3 }))
+    const open = await responder.expect('ConversationOpen')
+    const request = await responder.expect('ConversationMessage')
+    responder.send(messageFrame(request.conversationId, 'A', { streamId: request.streamId }), leaving(open))
+    expect(textOf(await asker.expect('ConversationMessage'))).toBe('A')
+    expect((await asker.next()).type).toMatch(/Conversation(Close|Error)/)
+  })
+
+  it('reply more than their asker reads, and leave: the end comes behind the replies', async () => {
+    const server = await startServer({ limits: { outboxBytes: 1024 * 1024 } })
+    const responder = await extendedPeer(server)
+    await offered(responder, 'work')
+    const asker = await extendedPeer(server)
+    asker.socket.pause()
+    const streams = [3, 5, 7, 9]
+    asker.send(openFrame(1n, 'work'), ...streams.map((streamId) => messageFrame(1n, 'a', { streamId })))
+    const open = await responder.expect('ConversationOpen')
+    // More than the kernel's buffers and the outbox take, so that the others have to wait.
+    const replies = ['x'.repeat(15 * 1024 * 1024), 'B', 'C', 'D']
+    for (const reply of replies) {
+      const { conversationId, streamId } = await responder.expect('ConversationMessage')
+      responder.send(messageFrame(conversationId, reply, { streamId }))
+    }
+    responder.send(closeFrame(open.conversationId, { streamId: open.streamId }))
+    responder.send({ type: 'Ping', flags: 0, streamId: 0 })
+    await responder.until('Pong')
+    asker.socket.resume()
+    for (const reply of replies) expect(textOf(await asker.expect('ConversationMessage')) === reply).toBe(true)
+    await asker.expect('ConversationClose')
   })
 
   it('answer another connection, out of order', async () => {

@@ -1,4 +1,4 @@
-import type { ParticipantMessage } from '../conversation/index.ts'
+import type { MessageFate, ParticipantMessage } from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
 import type { SessionContext } from './context.ts'
 import type { RemoteParticipant } from './remote-participant.ts'
@@ -6,8 +6,7 @@ import type { ServerStreams } from './server-streams.ts'
 
 interface Ask {
   readonly participant: RemoteParticipant
-  readonly resolve: (reply: Uint8Array) => void
-  readonly reject: (error: LiminalError) => void
+  readonly done: MessageFate
 }
 
 /** Requests that the peer has to answer, each on an even stream of its own. */
@@ -30,35 +29,35 @@ export class Asks {
     return this.#byStream.get(streamId)?.participant ?? null
   }
 
-  /** Sends a request and resolves with its answer. @throws LiminalError `LIMIT_EXCEEDED`, `OUTBOX_FULL`, or what the peer answers. */
-  ask(participant: RemoteParticipant, message: ParticipantMessage): Promise<Uint8Array> {
-    return new Promise((resolve, reject) => {
-      const most = this.#context.options.limits.pendingRequestsPerConnection
-      if (this.#byStream.size >= most) {
-        const text = `The responder of '${participant.subject}' has ${most} requests to answer already; try again later.`
-        reject(new LiminalError('LIMIT_EXCEEDED', text))
-        return
-      }
-      const streamId = this.#streams.open()
-      const ask: Ask = { participant, resolve, reject }
-      this.#byStream.set(streamId, ask)
-      const failure = participant.transmit(streamId, message)
-      if (failure !== null) this.reject(streamId, failure)
-      else message.onAbandoned((error) => this.#abandon(streamId, ask, error))
-    })
+  /** Sends a request. `done` hears the answer as its frame is taken: `LIMIT_EXCEEDED`, `OUTBOX_FULL`, or what the peer answers. */
+  ask(participant: RemoteParticipant, message: ParticipantMessage, done: MessageFate): void {
+    const most = this.#context.options.limits.pendingRequestsPerConnection
+    if (this.#byStream.size >= most) {
+      const text = `The responder of '${participant.subject}' has ${most} requests to answer already; try again later.`
+      done.fail(new LiminalError('LIMIT_EXCEEDED', text))
+      return
+    }
+    const streamId = this.#streams.open()
+    const ask: Ask = { participant, done }
+    this.#byStream.set(streamId, ask)
+    const failure = participant.transmit(streamId, message)
+    if (failure !== null) this.fail(streamId, failure)
+    else message.onAbandoned((error) => this.#abandon(streamId, ask, error))
   }
 
-  resolve(streamId: number, reply: Uint8Array): void {
-    this.#take(streamId)?.resolve(reply)
+  /** The answer came. */
+  reply(streamId: number, reply: Uint8Array): void {
+    this.#take(streamId)?.done.reply(reply)
   }
 
-  reject(streamId: number, error: LiminalError): void {
-    this.#take(streamId)?.reject(error)
+  /** The request failed. */
+  fail(streamId: number, error: LiminalError): void {
+    this.#take(streamId)?.done.fail(error)
   }
 
   /** The connection is over: everybody who waits here hears of it. */
   gone(): void {
-    for (const [streamId, { participant }] of [...this.#byStream]) this.reject(streamId, gone(participant.subject))
+    for (const [streamId, { participant }] of [...this.#byStream]) this.fail(streamId, gone(participant.subject))
   }
 
   /** Nobody waits for the answer any more: the peer is told, and an answer that is underway finds nobody on its stream. */
@@ -66,7 +65,7 @@ export class Asks {
     // Answered already, and the stream may be somebody else's by now.
     if (this.#byStream.get(streamId) !== ask) return
     this.#take(streamId)
-    const { participant, reject } = ask
+    const { participant, done } = ask
     const text = `Nobody waits for the reply of '${participant.subject}' any more.`
     const error = new LiminalError('ABORTED', text, { cause })
     const refusal = this.#context.refusal(error)
@@ -75,7 +74,7 @@ export class Asks {
       const { id: conversationId } = participant
       this.#context.output.offer({ type: 'ConversationError', flags: 0, streamId, conversationId, ...refusal })
     }
-    reject(error)
+    done.fail(error)
   }
 
   #take(streamId: number): Ask | undefined {

@@ -1,7 +1,8 @@
 import type { Outbox } from '../pressure/index.ts'
 import { HEADER_BYTES } from '../protocol/index.ts'
 
-/** Bytes of a block. A larger frame gets a block of its own. */
+/** Bytes of the first block, and of the largest; a larger frame gets a block of its own. Few queues are long, and there may be a thousand of a connection. */
+const FIRST_BLOCK_BYTES = 4 * 1024
 const BLOCK_BYTES = 64 * 1024
 
 interface Block {
@@ -31,7 +32,8 @@ export class DeliveryQueue {
   reserve(length: number): { readonly bytes: Uint8Array; readonly offset: number } {
     let last = this.#blocks.at(-1)
     if (last === undefined || last.bytes.length - last.end < length) {
-      last = { bytes: Buffer.allocUnsafeSlow(Math.max(BLOCK_BYTES, length)), start: 0, end: 0 }
+      const size = last === undefined ? FIRST_BLOCK_BYTES : Math.min(BLOCK_BYTES, 2 * last.bytes.length)
+      last = { bytes: Buffer.allocUnsafeSlow(Math.max(size, length)), start: 0, end: 0 }
       this.#blocks.push(last)
     }
     return { bytes: last.bytes, offset: last.end }

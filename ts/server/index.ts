@@ -13,6 +13,6 @@ export {
   type SessionShed,
 } from './diagnostics.ts'
 export { DEFAULT_LIMITS, type ServerLimits } from './limits.ts'
-export { DEFAULT_PORT, type ServerOptions } from './options.ts'
+export type { ServerOptions } from './options.ts'
 export { type BusServer, type CloseOptions, createServer, type Server, type ServerAddress, serve } from './server.ts'
 export type { SessionInfo, SessionPhase } from './session-info.ts'

@@ -14,15 +14,22 @@ export interface ServerLimits {
   readonly conversationsPerConnection: number
   /** Requests of one connection without a reply yet; and, counted apart, requests that it has to answer. Default 4,096 each. */
   readonly pendingRequestsPerConnection: number
+  /**
+   * Payload bytes of one connection's requests without a reply yet. Default 64 MiB. One more is refused. As many bytes of their replies may wait for room in the
+   * outbox; a reply past that is replaced by the error.
+   */
+  readonly pendingRequestBytesPerConnection: number
   /** Bytes of the largest frame taken or sent, header included, 1,024 at least. Default 16 MiB. A larger one from a peer ends its connection. */
   readonly frameBytes: number
   /**
    * Bytes that may wait for one connection's socket. Default 16 MiB. A subscription that does not fit is shed (`SUBSCRIPTION_SHED`); a peer that leaves its
-   * replies unread until they do not fit is disconnected.
+   * replies unread until they do not fit is not read until it takes them, and disconnected if it takes none.
    */
   readonly outboxBytes: number
   /** Bytes of deliveries that may wait for the credit of one subscription. Default 4 MiB. One more sheds it. */
   readonly subscriptionQueueBytes: number
+  /** The same for all subscriptions of one connection together. Default 16 MiB. The one that needs more is shed. */
+  readonly queueBytesPerConnection: number
 }
 
 /** What holds unless told otherwise. */
@@ -31,9 +38,11 @@ export const DEFAULT_LIMITS: ServerLimits = {
   subscriptionsPerConnection: 1_024,
   conversationsPerConnection: 4_096,
   pendingRequestsPerConnection: 4_096,
+  pendingRequestBytesPerConnection: 64 * 1024 * 1024,
   frameBytes: DEFAULT_MAX_FRAME_BYTES,
   outboxBytes: 16 * 1024 * 1024,
   subscriptionQueueBytes: 4 * 1024 * 1024,
+  queueBytesPerConnection: 16 * 1024 * 1024,
 }
 
 /** What a frame length may be: room for the handshake, and no more than a decoder can address. */

@@ -1,11 +1,9 @@
 import { createHash } from 'node:crypto'
-import { checkBoolean, checkOptions, invalidArgument } from '../arguments.ts'
+import { checkBoolean, checkCodec, checkOptions, invalidArgument } from '../arguments.ts'
 import { type Codec, codec as chosenCodec } from '../codec/index.ts'
+import { DEFAULT_PORT } from '../protocol/index.ts'
 import { MAX_TIMEOUT_MS } from '../waiting.ts'
 import { resolveLimits, type ServerLimits } from './limits.ts'
-
-/** The port of a server that is told none. */
-export const DEFAULT_PORT = 7777
 
 export interface ServerOptions {
   /** TCP port, 0 to 65,535. Default 7777; 0 lets the system choose one, see `Server.address`. */
@@ -36,6 +34,19 @@ export interface ServerOptions {
   codec?: Codec
 }
 
+/** The options that {@link serve} knows. */
+export const SERVER_OPTIONS: readonly string[] = Object.keys({
+  port: true,
+  host: true,
+  authToken: true,
+  deliver: true,
+  limits: true,
+  handshakeTimeoutMs: true,
+  keepaliveMs: true,
+  replyTimeoutMs: true,
+  codec: true,
+} satisfies Record<keyof ServerOptions, true>)
+
 /** The options with every default filled in. */
 export interface ResolvedOptions {
   readonly port: number
@@ -53,6 +64,7 @@ export interface ResolvedOptions {
 /** @throws LiminalError `INVALID_ARGUMENT` that names the option. */
 export function resolveOptions(options: ServerOptions): ResolvedOptions {
   checkOptions('options', options)
+  checkCodec('codec', options.codec)
   checkBoolean('deliver', options.deliver)
   return {
     port: integer('port', options.port ?? DEFAULT_PORT, 0, 65_535),

@@ -6,40 +6,68 @@ import type { ConversationMessage, Frame } from '../protocol/index.ts'
 
 /** Bytes of a PublishAck frame. */
 const PUBLISH_ACK_BYTES = 18
-/** The part of an outbox that is kept free of deliveries, so that the error frame of a shed subscription and other replies still fit. */
+/** The part of an outbox that is kept free of deliveries and answers, so that acks, the error frame of a shed subscription and other replies still fit. */
 const MOST_RESERVE_BYTES = 256 * 1024
+/** Room for the small replies to what one read has brought, above everything that an outbox holds then. */
+const REPLY_MARGIN_BYTES = 4 * 1024 * 1024
 
 export interface OutputOptions {
   readonly codec: Codec
   readonly capacityBytes: number
-  /** Called once, when a reply has no room any more: the peer does not read, and its connection has to end. */
+  /** Bytes of the largest frame sent. */
+  readonly frameBytes: number
+  /** Bytes of answers that may wait for room. */
+  readonly answerBytes: number
+  /** For how long a peer that takes nothing is waited for while its replies have no room, in milliseconds. */
+  readonly patienceMs: number
+  /** Called once, when replies cannot be sent any more: the peer does not read, and its connection has to end. */
   readonly onOverflow: (error: LiminalError) => void
   /** Called when the last answer that waited for room was written. */
   readonly onAnswered: () => void
 }
 
+interface Waiting {
+  readonly frame: Frame
+  readonly length: number
+}
+
 /**
  * Frames on their way to one peer: replies, which have to be sent or the connection ends, and data, which may be refused for want of room.
  *
- * An outbox that is not behind, up to half of its capacity, takes a piece of any size: what is larger than the whole capacity is late, not lost.
+ * An outbox that is not behind, up to half of its capacity, takes a piece of any size: what is larger than the whole capacity is late, not lost. A peer whose
+ * replies have no room is not read ({@link hold}), so it keeps its connection for as long as it goes on taking them.
  */
 export class Output {
   readonly outbox: Outbox
   readonly #codec: Codec
   readonly #options: OutputOptions
+  readonly #socket: Writable
   readonly #dataBytes: number
   readonly #behindBytes: number
-  #waiting: ConversationMessage[] = []
+  readonly #replyBytes: number
+  #waiting: Waiting[] = []
   #waitingBytes = 0
+  /** Set while there is no room: the progress of the socket is watched then. */
+  #patience: NodeJS.Timeout | null = null
   #draining = false
+  #room: Promise<void> | null = null
+  #release: (() => void) | null = null
+  #overflowed = false
   #closed = false
+  readonly #progressed = (): void => {
+    // The socket says so before it confirms the bytes to the outbox.
+    queueMicrotask(() => this.#move())
+  }
 
   constructor(socket: Writable, options: OutputOptions) {
-    this.outbox = new Outbox(socket, { capacityBytes: options.capacityBytes })
+    const { capacityBytes, frameBytes } = options
+    this.outbox = new Outbox(socket, { capacityBytes })
+    this.#socket = socket
     this.#codec = options.codec
     this.#options = options
-    this.#dataBytes = options.capacityBytes - Math.min(MOST_RESERVE_BYTES, Math.floor(options.capacityBytes / 4))
-    this.#behindBytes = Math.floor(options.capacityBytes / 2)
+    this.#dataBytes = capacityBytes - Math.min(MOST_RESERVE_BYTES, Math.floor(capacityBytes / 4))
+    this.#behindBytes = Math.floor(capacityBytes / 2)
+    this.#replyBytes = Math.max(capacityBytes, this.#behindBytes + frameBytes) + REPLY_MARGIN_BYTES
   }
 
   get closed(): boolean {
@@ -56,38 +84,40 @@ export class Output {
     return this.#waiting.length > 0
   }
 
-  /** Whether `length` bytes of data may be written now. */
-  hasRoom(length: number): boolean {
-    return !this.#closed && this.#fits(length, this.#dataBytes)
+  /** What the peer's next frames wait for: that it takes the replies it has. `null` if they need not. */
+  hold(): Promise<void> | null {
+    const behind = this.outbox.congestion.hold()
+    if (behind !== null) return behind
+    if (this.#closed || this.#overflowed || !this.#isCrowded()) return null
+    this.#room ??= new Promise((resolve) => {
+      this.#release = resolve
+    })
+    this.#watch()
+    return this.#room
   }
 
-  /** Sends a reply. Without room for it the connection ends. */
+  /** Whether `length` bytes of data may be written now. */
+  hasRoom(length: number): boolean {
+    return !this.#closed && !this.#overflowed && this.#fits(length, this.#dataBytes)
+  }
+
+  /** Sends a small reply. */
   reply(frame: Frame): void {
-    if (this.#closed) return
     const length = this.#codec.encodedLength(frame)
-    if (this.#fits(length, this.outbox.capacityBytes)) this.#write(frame, length)
-    else this.#overflow()
+    if (this.#takesReply(length)) this.#write(frame, length)
   }
 
   /** Sends the same reply `count` times. */
   repeat(frame: Frame, count: number): void {
-    if (this.#closed) return
     const encoded = this.#codec.encode(frame)
-    if (!this.#fits(encoded.length * count, this.outbox.capacityBytes)) {
-      this.#overflow()
-      return
-    }
+    if (!this.#takesReply(encoded.length * count)) return
     for (let left = count; left > 0; left--) this.outbox.append(encoded)
   }
 
   /** Acknowledges `count` publishes under consecutive ids. */
   acknowledge(streamId: number, flags: number, firstMessageId: bigint, count: number): void {
-    if (this.#closed) return
     const length = count * PUBLISH_ACK_BYTES
-    if (!this.#fits(length, this.outbox.capacityBytes)) {
-      this.#overflow()
-      return
-    }
+    if (!this.#takesReply(length)) return
     const offset = this.outbox.reserve(length)
     const { block } = this.outbox
     this.outbox.commit(this.#codec.encodePublishAckRun(streamId, flags, firstMessageId, count, block, offset))
@@ -102,23 +132,19 @@ export class Output {
   }
 
   /**
-   * Sends the reply of a conversation. Many large ones may be ready at once, faster than any peer can read: those without room wait for it, as many
-   * bytes as the outbox has once more. Past that the connection ends.
+   * Sends the reply of a conversation. Many large ones may be ready at once, faster than any peer can read: those without room wait for it, up to
+   * `answerBytes`. Returns whether it was sent or waits.
    */
-  answer(frame: ConversationMessage): void {
-    if (this.#closed) return
+  answer(frame: ConversationMessage): boolean {
     const length = this.#codec.encodedLength(frame)
-    if (this.#waiting.length === 0 && this.hasRoom(length)) {
-      this.#write(frame, length)
-      return
-    }
-    if (this.#waitingBytes > 0 && this.#waitingBytes + length > this.outbox.capacityBytes) {
-      this.#overflow()
-      return
-    }
-    this.#waiting.push(frame)
-    this.#waitingBytes += length
-    this.#drain()
+    if (this.#waitingBytes > 0 && this.#waitingBytes + length > this.#options.answerBytes) return false
+    this.#line(frame, length)
+    return true
+  }
+
+  /** Sends a small frame of a conversation that the peer opened: behind its answers that wait for room. */
+  converse(frame: Frame): void {
+    this.#line(frame, this.#codec.encodedLength(frame))
   }
 
   /** Calls back once everything written so far has left; never after {@link close}. */
@@ -128,12 +154,14 @@ export class Output {
     })
   }
 
-  /** Hands over what was written, and takes no more. */
-  close(): void {
+  /** Hands over what was written, at last `farewell`, and takes no more. */
+  close(farewell: Frame | null): void {
     if (this.#closed) return
+    if (farewell !== null) this.#write(farewell, this.#codec.encodedLength(farewell))
     this.#closed = true
     this.#waiting = []
     this.#waitingBytes = 0
+    this.#unwatch()
     this.outbox.finish()
   }
 
@@ -142,34 +170,89 @@ export class Output {
     return waiting + length <= capacity || waiting <= this.#behindBytes
   }
 
+  #isCrowded(): boolean {
+    return this.#waiting.length > 0 || this.outbox.waitingBytes > this.#dataBytes
+  }
+
+  #takesReply(length: number): boolean {
+    if (this.#closed || this.#overflowed) return false
+    if (this.#fits(length, this.#replyBytes)) return true
+    this.#overflow()
+    return false
+  }
+
   #write(frame: Frame, length: number): void {
     const offset = this.outbox.reserve(length)
     this.outbox.commit(this.#codec.encodeInto(frame, this.outbox.block, offset))
   }
 
-  #drain(): void {
+  #line(frame: Frame, length: number): void {
+    if (this.#closed || this.#overflowed) return
+    if (this.#waiting.length === 0 && this.hasRoom(length)) {
+      this.#write(frame, length)
+      return
+    }
+    this.#waiting.push({ frame, length })
+    this.#waitingBytes += length
+    this.#watch()
+  }
+
+  #watch(): void {
+    if (this.#patience !== null) {
+      this.#awaitDrain()
+      return
+    }
+    this.#patience = setTimeout(() => this.#overflow(), this.#options.patienceMs)
+    this.#patience.unref()
+    this.#socket.on('drain', this.#progressed)
+    this.#awaitDrain()
+  }
+
+  #unwatch(): void {
+    if (this.#patience === null) return
+    clearTimeout(this.#patience)
+    this.#patience = null
+    this.#socket.off('drain', this.#progressed)
+    this.#release?.()
+    this.#room = null
+    this.#release = null
+  }
+
+  /** Small writes make no `drain` of the socket. */
+  #awaitDrain(): void {
     if (this.#draining) return
     this.#draining = true
     this.whenDrained(() => {
       this.#draining = false
-      let written = 0
-      for (const frame of this.#waiting) {
-        const length = this.#codec.encodedLength(frame)
-        if (!this.hasRoom(length)) break
-        this.#write(frame, length)
-        this.#waitingBytes -= length
-        written++
-      }
-      this.#waiting.splice(0, written)
-      if (this.#waiting.length > 0) this.#drain()
-      else this.#options.onAnswered()
+      this.#move()
     })
   }
 
+  /** The peer has taken something. */
+  #move(): void {
+    if (this.#patience === null) return
+    this.#patience.refresh()
+    let written = 0
+    for (const { frame, length } of this.#waiting) {
+      if (!this.hasRoom(length)) break
+      this.#write(frame, length)
+      this.#waitingBytes -= length
+      written++
+    }
+    this.#waiting.splice(0, written)
+    if (this.#waiting.length > 0 || this.outbox.waitingBytes > this.#behindBytes) {
+      this.#awaitDrain()
+      return
+    }
+    this.#unwatch()
+    this.#options.onAnswered()
+  }
+
   #overflow(): void {
-    const capacity = this.outbox.capacityBytes
-    const text = `The peer leaves its replies unread: ${this.outbox.waitingBytes} bytes wait, of ${capacity} at most.`
-    this.close()
+    if (this.#closed || this.#overflowed) return
+    this.#overflowed = true
+    this.#unwatch()
+    const text = `The peer leaves its replies unread: ${this.waitingBytes} bytes wait, for a connection that may have ${this.outbox.capacityBytes}.`
     // Not at once: a channel may be in the middle of its fan-out, and the end of this session changes its subscriptions.
     queueMicrotask(() => this.#options.onOverflow(new LiminalError('OUTBOX_FULL', text)))
   }

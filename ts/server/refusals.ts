@@ -1,4 +1,4 @@
-import { LiminalError, ProtocolError } from '../errors.ts'
+import { type LiminalError, ProtocolError } from '../errors.ts'
 import { Capability, EXTENSION_REASONS_START, ReasonCode, reasonOf } from '../protocol/index.ts'
 
 /** UTF-16 units of an error's text that go on the wire: enough to act on, and an error frame always stays small. */
@@ -17,13 +17,6 @@ export function refusalOf(error: LiminalError, capabilities: number): Refusal {
   const named = error instanceof ProtocolError ? error.reasonCode : reasonOf(error.code)
   const understood = named < EXTENSION_REASONS_START || (capabilities & Capability.REASONS) !== 0
   return { reasonCode: understood ? named : ReasonCode.ServerError, message: textOf(error.message) }
-}
-
-/** The typed form of whatever was thrown. */
-export function toLiminalError(thrown: unknown): LiminalError {
-  if (thrown instanceof LiminalError) return thrown
-  const text = thrown instanceof Error ? thrown.message : String(thrown)
-  return new LiminalError('INTERNAL', `The server failed: ${text}`, { cause: thrown })
 }
 
 function textOf(message: string): string {

@@ -1,11 +1,9 @@
-import type { ConversationInfo, Participant, ParticipantMessage } from '../conversation/index.ts'
+import type { ConversationInfo, MessageFate, Participant, ParticipantMessage } from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
 import type { ConversationMessage } from '../protocol/index.ts'
-import { REPLY_REQUESTED, SCHEMA_ID_BYTES } from '../protocol/index.ts'
+import { NO_SCHEMA, REPLY_REQUESTED } from '../protocol/index.ts'
 import { type Asks, gone } from './asks.ts'
 import type { SessionContext } from './context.ts'
-
-const NO_SCHEMA = new Uint8Array(SCHEMA_ID_BYTES)
 
 /** A participant behind a connection: the peer answers one conversation that the server opened towards it. */
 export class RemoteParticipant implements Participant {
@@ -40,11 +38,14 @@ export class RemoteParticipant implements Participant {
     return this.#live
   }
 
-  receive(message: ParticipantMessage): Promise<Uint8Array | null> {
-    if (!this.#live) return Promise.reject(gone(this.subject))
-    if (message.replyRequested) return this.#asks.ask(this, message)
-    const failure = this.transmit(this.streamId, message)
-    return failure === null ? Promise.resolve(null) : Promise.reject(failure)
+  receive(message: ParticipantMessage, done: MessageFate): void {
+    if (!this.#live) done.fail(gone(this.subject))
+    else if (message.replyRequested) this.#asks.ask(this, message, done)
+    else {
+      const failure = this.transmit(this.streamId, message)
+      if (failure === null) done.reply(null)
+      else done.fail(failure)
+    }
   }
 
   /** Writes a message to the peer and returns what kept it from being sent, or `null`. */

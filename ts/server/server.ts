@@ -1,9 +1,10 @@
 import type { Socket } from 'node:net'
-import { type Bus, type BusCore, type BusOptions, coreOf, createBus, type LocalBus } from '../bus/index.ts'
+import { checkKnownOptions, checkOptions } from '../arguments.ts'
+import { BUS_OPTIONS, type Bus, type BusCore, type BusOptions, coreOf, createBus, type LocalBus } from '../bus/index.ts'
 import { LiminalError } from '../errors.ts'
 import { MAX_TIMEOUT_MS } from '../waiting.ts'
 import { Listener } from './listener.ts'
-import { integer, type ResolvedOptions, resolveOptions, type ServerOptions } from './options.ts'
+import { integer, type ResolvedOptions, resolveOptions, SERVER_OPTIONS, type ServerOptions } from './options.ts'
 import { Refused } from './refused.ts'
 import { Session } from './session.ts'
 import type { SessionInfo } from './session-info.ts'
@@ -49,17 +50,23 @@ export interface BusServer extends Server {
  * @throws LiminalError `LISTEN_FAILED` with the address; `INVALID_ARGUMENT` for an option or a bus that is not of `createBus`; `CLOSED`.
  */
 export async function serve(bus: Bus, options: ServerOptions = {}): Promise<Server> {
+  checkOptions('options', options)
+  checkKnownOptions('options', options, SERVER_OPTIONS)
   const core = coreOf(bus)
   if (core === null) {
-    throw new LiminalError('INVALID_ARGUMENT', 'Only a bus of createBus can be served; a remote bus is served already.')
+    const text = 'Only a bus of createBus, of this copy of the package, can be served; a remote bus is served already.'
+    throw new LiminalError('INVALID_ARGUMENT', text)
   }
   return ListeningServer.open(core, resolveOptions(options))
 }
 
 /** Creates a bus and puts it on the network. The options are those of `createBus` and of {@link serve}. @throws LiminalError like both. */
 export async function createServer(options: BusOptions & ServerOptions = {}): Promise<BusServer> {
+  checkOptions('options', options)
+  checkKnownOptions('options', options, [...BUS_OPTIONS, ...SERVER_OPTIONS])
   const resolved = resolveOptions(options)
-  const bus = await createBus(options)
+  const isForBus = ([name]: [string, unknown]): boolean => BUS_OPTIONS.includes(name)
+  const bus = await createBus(Object.fromEntries(Object.entries(options).filter(isForBus)))
   try {
     const core = coreOf(bus)
     if (core === null) throw new LiminalError('INTERNAL', 'The bus just created is not a bus of createBus.')

@@ -4,6 +4,7 @@ import type { FrameBatch, FrameDecoder } from '../codec/index.ts'
 import { LiminalError, ProtocolError } from '../errors.ts'
 import type { Accept, Connect, ConversationClose, ConversationOpen, Frame, Unsubscribe } from '../protocol/index.ts'
 import { Capability, CONFIRM, Column, FrameType, HEAD_WIDTH, ReasonCode, ROW_WIDTH } from '../protocol/index.ts'
+import { toLiminalError } from '../thrown.ts'
 import type { SessionContext } from './context.ts'
 import { saySessionClosed, saySessionFailed, saySessionOpened } from './diagnostics.ts'
 import { checkBeforeConnect, connect, connectedAlready, DISCONNECT, PING, PONG } from './handlers/connection.ts'
@@ -16,15 +17,17 @@ import { Keepalive } from './keepalive.ts'
 import type { ResolvedOptions } from './options.ts'
 import { Output } from './output.ts'
 import { Probe } from './probe.ts'
-import { type Refusal, refusalOf, toLiminalError } from './refusals.ts'
+import { type Refusal, refusalOf } from './refusals.ts'
 import type { SessionInfo, SessionPhase } from './session-info.ts'
 
 /** Milliseconds for the last frames to reach a peer: one that broke the protocol, and one that ended in order. */
 const FAILED_LINGER_MS = 250
 const ORDERLY_LINGER_MS = 5_000
+/** What the patience with unread replies goes by on a server without keepalive, in milliseconds. */
+const PATIENCE_INTERVAL_MS = 30_000
 /** For how long a drain waits for a subscriber that accepts nothing, in milliseconds. */
 const CREDIT_PATIENCE_MS = 250
-/** Bytes of an unfinished frame kept for a peer that has not connected: enough for any token, too little to fill the memory with. */
+/** Bytes of an unfinished frame, and of replies, kept for a peer that has not connected: enough for any token, too little to fill the memory with. */
 const MOST_HANDSHAKE_BYTES = 64 * 1024
 
 export interface SessionOptions {
@@ -48,7 +51,7 @@ export class Session implements SessionContext {
   readonly #keepalive: Keepalive
   readonly #probe = new Probe(() => this.#ping())
   readonly #publishing = new Publishing(this)
-  readonly #subscriptions = new Subscriptions(this)
+  readonly #subscriptions: Subscriptions
   readonly #exchange = new Exchange(this)
   #phase: SessionPhase = 'handshake'
   #capabilities = 0
@@ -64,20 +67,26 @@ export class Session implements SessionContext {
     this.id = id
     this.bus = bus
     this.options = options
+    this.#subscriptions = new Subscriptions(this)
     this.remoteAddress = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`
     this.#socket = socket
     this.#onClosed = onClosed
     this.output = new Output(socket, {
       codec: options.codec,
       capacityBytes: options.limits.outboxBytes,
+      frameBytes: options.limits.frameBytes,
+      answerBytes: options.limits.pendingRequestBytesPerConnection,
+      patienceMs: 2 * (options.keepaliveMs === 0 ? PATIENCE_INTERVAL_MS : options.keepaliveMs),
       onOverflow: (error) => this.#fail(error),
       onAnswered: () => this.settled(),
     })
     const { codec, limits } = options
-    const decoder = new codec.FrameDecoder({ maxFrameBytes: limits.frameBytes, names: bus.channels.names })
+    const { names } = bus.channels
+    const decoder = new codec.FrameDecoder({ maxFrameBytes: limits.frameBytes, names })
     this.#intake = new Intake(socket, {
+      codec,
       decoder,
-      replies: this.output.outbox.congestion,
+      names,
       hold: (batch, row) => this.#hold(batch, row),
       take: (batch, row) => this.#take(batch, row),
       onEnd: () => this.#peerEnded(),
@@ -85,7 +94,7 @@ export class Session implements SessionContext {
     })
     this.#keepalive = new Keepalive({
       intervalMs: options.keepaliveMs,
-      listening: () => !this.#intake.waiting,
+      listening: () => !this.#intake.paused,
       ping: () => this.#ping(),
       onSilence: (silentMs) => this.#fail(silence(silentMs)),
     })
@@ -121,7 +130,7 @@ export class Session implements SessionContext {
   }
 
   confirm(frame: ConversationOpen | ConversationClose | Unsubscribe): void {
-    if ((frame.flags & CONFIRM) !== 0 && this.granted(Capability.CONFIRMATIONS)) this.output.reply(frame)
+    if ((frame.flags & CONFIRM) !== 0 && this.granted(Capability.CONFIRMATIONS)) this.output.converse(frame)
   }
 
   refusal(error: LiminalError): Refusal {
@@ -159,6 +168,8 @@ export class Session implements SessionContext {
 
   /** What has to be waited for before the frames at `row` are handled. */
   #hold(batch: FrameBatch, row: number): Promise<void> | null {
+    const unread = this.output.hold()
+    if (unread !== null || this.#phase === 'handshake') return unread
     if (batch.columns[HEAD_WIDTH + row * ROW_WIDTH + Column.TYPE] !== FrameType.Publish) return null
     return this.#publishing.hold(batch, row)
   }
@@ -220,9 +231,8 @@ export class Session implements SessionContext {
   }
 
   #pong(): void {
-    const hold = this.#subscriptions.creditHold()
-    if (hold === null) this.output.reply(PONG)
-    else void hold.then(() => this.#pong())
+    if (this.#phase === 'handshake' && this.output.waitingBytes >= MOST_HANDSHAKE_BYTES) throw unreadHandshake()
+    this.output.reply(PONG)
   }
 
   #accept(frame: Accept): void {
@@ -279,10 +289,6 @@ export class Session implements SessionContext {
     if (this.#phase === 'ended') return
     this.#error ??= error
     saySessionFailed({ sessionId: this.id, remoteAddress: this.remoteAddress, error })
-    if (this.output.closed) {
-      this.destroy()
-      return
-    }
     this.#end({ type: 'ConnectError', flags: 0, streamId: 0, ...this.refusal(error) }, FAILED_LINGER_MS)
   }
 
@@ -294,8 +300,7 @@ export class Session implements SessionContext {
     this.#probe.stop()
     this.#subscriptions.closeAll()
     this.#exchange.gone()
-    if (farewell !== null) this.output.reply(farewell)
-    this.output.close()
+    this.output.close(farewell)
     // What still comes is read and dropped: a socket closed with unread bytes resets the connection, and the last frames are lost on their way.
     this.#intake.stop()
     this.#socket.end()
@@ -319,6 +324,11 @@ function silence(silentMs: number): LiminalError {
 
 function handshakeTimeout(afterMs: number): LiminalError {
   return new LiminalError('TIMEOUT', `The connection was not connected within ${afterMs} ms; send Connect first.`)
+}
+
+function unreadHandshake(): LiminalError {
+  const text = `${MOST_HANDSHAKE_BYTES} bytes of Pong wait for a peer that has not connected; send Connect first.`
+  return new LiminalError('OUTBOX_FULL', text)
 }
 
 function frameTooLarge(bytes: number): ProtocolError {

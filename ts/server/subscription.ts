@@ -1,22 +1,21 @@
 import type { MessageRun, Sink } from '../channel/index.ts'
 import type { FrameRows } from '../codec/index.ts'
 import { LiminalError } from '../errors.ts'
-import { Congestion } from '../pressure/index.ts'
 import type { SessionContext } from './context.ts'
 import { DeliveryQueue } from './delivery-queue.ts'
 import { saySessionShed } from './diagnostics.ts'
+import { QueueBudget } from './queue-budget.ts'
 
 /** Encoded at most at once, so that a run of any size goes into pooled blocks: what a block of an outbox takes. */
 const PART_BYTES = 64 * 1024
-/** For how long publishers wait for a subscriber that accepts nothing, and for one that is merely slow, in milliseconds. */
-const STALL_MS = 250
-const HOLD_MS = 1_000
 
 export interface SessionSubscriptionOptions {
   readonly channel: string
   readonly streamId: number
   /** Deliveries sent and not yet accepted, at most; `null` for a peer without credits. */
   readonly window: number | null
+  /** What may wait for the credit of all subscriptions of this connection. */
+  readonly connectionBudget: QueueBudget
   /** Ended from this side: it was shed, or its channel closed. */
   readonly onEnded: (subscription: SessionSubscription, error: LiminalError) => void
 }
@@ -33,8 +32,7 @@ export class SessionSubscription implements Sink {
   readonly #context: SessionContext
   readonly #options: SessionSubscriptionOptions
   readonly #queue = new DeliveryQueue()
-  readonly #queueBytes: number
-  readonly #congestion: Congestion
+  readonly #budget: QueueBudget
   /** Deliveries numbered so far, which includes those that wait. */
   #numbered = 0
   #accepted = 0
@@ -46,18 +44,7 @@ export class SessionSubscription implements Sink {
     this.streamId = options.streamId
     this.#context = context
     this.#options = options
-    this.#queueBytes = context.options.limits.subscriptionQueueBytes
-    this.#congestion = new Congestion({
-      highWater: this.#queueBytes / 2,
-      lowWater: this.#queueBytes / 8,
-      holdMs: HOLD_MS,
-      stallMs: STALL_MS,
-    })
-  }
-
-  /** Bytes that wait for credit. */
-  get queueBytes(): number {
-    return this.#queue.bytes
+    this.#budget = new QueueBudget(context.options.limits.subscriptionQueueBytes)
   }
 
   deliver(run: MessageRun, schemaId: Uint8Array): boolean {
@@ -68,14 +55,17 @@ export class SessionSubscription implements Sink {
     // While some wait, the next ones line up behind them.
     let direct = this.#queue.frames > 0 ? 0 : Math.min(run.count, this.#allowance)
     const directBytes = direct > 0 ? codec.deliverRunLength(rows, run.first, direct) : 0
+    if (this.#hasOversized(rows, run.first, direct, directBytes)) return this.#shed(this.#oversized)
     if (direct > 0 && !this.#context.output.hasRoom(directBytes)) {
-      if (this.#options.window === null) return this.#shed()
+      if (this.#options.window === null) return this.#shed(this.#behind)
       direct = 0
     }
     const waiting = run.count - direct
     if (waiting > 0) {
       const waitingBytes = codec.deliverRunLength(rows, run.first + direct, waiting)
-      if (!this.#queueTakes(waitingBytes)) return this.#shed()
+      if (this.#hasOversized(rows, run.first + direct, waiting, waitingBytes)) return this.#shed(this.#oversized)
+      const { connectionBudget } = this.#options
+      if (!this.#budget.takes(waitingBytes) || !connectionBudget.takes(waitingBytes)) return this.#shed(this.#behind)
       if (direct > 0) this.#send(rows, run.first, direct, directBytes, schemaId)
       this.#enqueue(rows, run.first + direct, waiting, waitingBytes, schemaId)
     } else {
@@ -84,18 +74,14 @@ export class SessionSubscription implements Sink {
     return true
   }
 
-  hold(publisher?: object): Promise<void> | null {
+  hold(): Promise<void> | null {
     if (!this.#live) return null
     const outbox = this.#context.output.outbox.congestion.hold()
-    // The Accept that moves the queue is behind the publisher's own frames: see creditHold.
-    const queue = publisher === this.#context ? null : this.creditHold()
-    if (outbox === null || queue === null) return outbox ?? queue
-    return Promise.all([outbox, queue]).then(() => undefined)
-  }
-
-  /** What lasts while too much waits for credit; `null` if nothing does. */
-  creditHold(): Promise<void> | null {
-    return this.#congestion.hold()
+    if (this.#queue.frames === 0) return outbox
+    const queue = this.#budget.hold()
+    const connection = this.#options.connectionBudget.hold()
+    if (queue === null && connection === null) return outbox
+    return Promise.all([outbox, queue, connection]).then(() => undefined)
   }
 
   end(error: LiminalError): void {
@@ -114,8 +100,9 @@ export class SessionSubscription implements Sink {
   /** Takes no more, drops what waits and lets publishers go. */
   close(): void {
     this.#live = false
+    this.#options.connectionBudget.add(-this.#queue.bytes)
     this.#queue.clear()
-    this.#congestion.close()
+    this.#budget.close()
   }
 
   /** How many deliveries the peer's window has room for. */
@@ -124,10 +111,14 @@ export class SessionSubscription implements Sink {
     return this.#accepted + this.#options.window - (this.#numbered - this.#queue.frames)
   }
 
-  #queueTakes(length: number): boolean {
-    const waiting = this.#queue.bytes
-    // A queue that is not behind takes a run of any size: what is larger than its cap is late, not lost.
-    return waiting + length <= this.#queueBytes || waiting <= this.#queueBytes / 2
+  /** Whether a Deliver of these rows is larger than frames may be: it has more of a head than its Publish, and a schema fills defaults in. */
+  #hasOversized(rows: FrameRows, first: number, count: number, length: number): boolean {
+    const { codec, limits } = this.#context.options
+    if (length <= limits.frameBytes) return false
+    for (let row = first; row < first + count; row++) {
+      if (codec.deliverRunLength(rows, row, 1) > limits.frameBytes) return true
+    }
+    return false
   }
 
   #send(rows: FrameRows, first: number, count: number, length: number, schemaId: Uint8Array): void {
@@ -154,16 +145,22 @@ export class SessionSubscription implements Sink {
     codec.encodeDeliverRun(rows, first, count, this.streamId, sequence, schemaId, room.bytes, room.offset)
     this.#queue.commit(length, count)
     this.#numbered += count
-    this.#congestion.update(this.#queue.bytes)
+    this.#count(length)
     if (this.#allowance > 0) this.#moveWhenDrained()
   }
 
   #move(): void {
     const { output } = this.#context
-    const moved = this.#queue.moveTo(output.outbox, this.#allowance, (length) => output.hasRoom(length))
-    if (moved > 0) this.#congestion.update(this.#queue.bytes)
+    const before = this.#queue.bytes
+    this.#queue.moveTo(output.outbox, this.#allowance, (length) => output.hasRoom(length))
+    if (this.#queue.bytes < before) this.#count(this.#queue.bytes - before)
     if (this.#queue.frames > 0 && this.#allowance > 0) this.#moveWhenDrained()
     if (this.#queue.frames === 0) this.#context.settled()
+  }
+
+  #count(length: number): void {
+    this.#budget.add(length)
+    this.#options.connectionBudget.add(length)
   }
 
   /** There is credit but no room in the outbox: goes on once that has drained. */
@@ -176,7 +173,18 @@ export class SessionSubscription implements Sink {
     })
   }
 
-  #shed(): false {
+  get #behind(): string {
+    const { output } = this.#context
+    const queued = `${this.#queue.bytes} for its credit, ${this.#options.connectionBudget.bytes} for that of all its connection's subscriptions`
+    return `its subscriber is too far behind (${output.waitingBytes} bytes wait for its connection, ${queued}). Subscribe again and read faster.`
+  }
+
+  get #oversized(): string {
+    const most = this.#context.options.limits.frameBytes
+    return `a message is too large to be delivered; a frame of this server carries ${most} bytes at most, header and all. Publish smaller ones.`
+  }
+
+  #shed(why: string): false {
     const { id, output } = this.#context
     saySessionShed({
       sessionId: id,
@@ -185,9 +193,8 @@ export class SessionSubscription implements Sink {
       outboxBytes: output.waitingBytes,
       queueBytes: this.#queue.bytes,
     })
-    const waiting = `${output.waitingBytes} bytes wait for its connection, ${this.#queue.bytes} for its credit`
     this.close()
-    const text = `The subscription to '${this.channel}' was shed: its subscriber is too far behind (${waiting}). Subscribe again and read faster.`
+    const text = `The subscription to '${this.channel}' was shed: ${why}`
     this.#options.onEnded(this, new LiminalError('SUBSCRIPTION_SHED', text))
     return false
   }

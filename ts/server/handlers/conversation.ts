@@ -7,20 +7,19 @@ import type {
   ConversationMessage,
   ConversationOpen,
 } from '../../protocol/index.ts'
-import { REPLY_REQUESTED, SCHEMA_ID_BYTES } from '../../protocol/index.ts'
+import { NO_CAUSE, NO_SCHEMA, REPLY_REQUESTED } from '../../protocol/index.ts'
+import { toLiminalError } from '../../thrown.ts'
 import type { SessionContext } from '../context.ts'
-import { toLiminalError } from '../refusals.ts'
 
 /** The longest that a request of a peer with a deadline of its own is kept, in milliseconds. */
 const LONGEST_REQUEST_MS = 600_000
-
-const NO_SCHEMA = new Uint8Array(SCHEMA_ID_BYTES)
-const NO_CAUSE: CausalContext = { parentId: null, vectorClockEntry: null }
 
 /** A request without an answer yet. */
 interface Pending {
   readonly entry: Entry
   readonly streamId: number
+  /** Of its payload. */
+  readonly bytes: number
   /** `null` until it is on its way. */
   exchange: Exchange | null
 }
@@ -43,6 +42,7 @@ export class Conversations {
   /** Requests of a peer that can give one up, by their stream. */
   readonly #byStream = new Map<number, Pending>()
   #pending = 0
+  #pendingBytes = 0
 
   constructor(context: SessionContext) {
     this.#context = context
@@ -128,21 +128,17 @@ export class Conversations {
 
   #request(entry: Entry, core: ConversationCore, streamId: number, payload: Uint8Array, causal: CausalContext): void {
     const { refusing, options } = this.#context
-    const most = options.limits.pendingRequestsPerConnection
-    if (refusing !== null) {
-      this.#refuse(streamId, entry.id, refusing)
-      return
-    }
-    if (this.#pending >= most) {
-      const text = `A connection may have ${most} requests underway; wait for a reply first.`
-      this.#refuse(streamId, entry.id, new LiminalError('LIMIT_EXCEEDED', text))
+    const full = refusing ?? this.#full(payload.length)
+    if (full !== null) {
+      this.#refuse(streamId, entry.id, full)
       return
     }
     const extended = this.#context.capabilities !== 0
-    const pending: Pending = { entry, streamId, exchange: null }
+    const pending: Pending = { entry, streamId, bytes: payload.length, exchange: null }
     entry.pending.add(pending)
     if (extended) this.#byStream.set(streamId, pending)
     this.#pending++
+    this.#pendingBytes += pending.bytes
     const timeoutMs = extended ? LONGEST_REQUEST_MS : options.replyTimeoutMs
     const answered = (reply: Uint8Array): void => this.#answered(pending, reply)
     const failed = (error: LiminalError): void => this.#failed(pending, error)
@@ -153,10 +149,37 @@ export class Conversations {
     }
   }
 
+  /** Why no request of so many bytes may be underway beside the others, or `null`. */
+  #full(bytes: number): LiminalError | null {
+    const { pendingRequestsPerConnection: most, pendingRequestBytesPerConnection: mostBytes } =
+      this.#context.options.limits
+    if (this.#pending >= most) {
+      return new LiminalError(
+        'LIMIT_EXCEEDED',
+        `A connection may have ${most} requests underway; wait for a reply first.`,
+      )
+    }
+    if (this.#pendingBytes + bytes > mostBytes) {
+      const text = `A connection may have ${mostBytes} bytes of messages underway; wait until some are dealt with.`
+      return new LiminalError('LIMIT_EXCEEDED', text)
+    }
+    return null
+  }
+
   #send(entry: Entry, core: ConversationCore, streamId: number, payload: Uint8Array, causal: CausalContext): void {
+    const full = this.#full(payload.length)
+    if (full !== null) {
+      this.#refuse(streamId, entry.id, full)
+      return
+    }
+    const bytes = payload.length
     try {
-      core.send(payload, causal)
+      this.#pendingBytes += bytes
+      core.send(payload, causal, () => {
+        this.#pendingBytes -= bytes
+      })
     } catch (thrown) {
+      this.#pendingBytes -= bytes
       this.#refuse(streamId, entry.id, toLiminalError(thrown))
     }
   }
@@ -176,8 +199,9 @@ export class Conversations {
     if (options.codec.encodedLength(frame) > most) {
       const text = `The reply has ${reply.length} bytes; a frame of this server carries ${most} at most, header and all.`
       this.#refuse(pending.streamId, entry.id, new LiminalError('LIMIT_EXCEEDED', text))
-    } else {
-      output.answer(frame)
+    } else if (!output.answer(frame)) {
+      const text = `The reply has ${reply.length} bytes, and too many replies wait for this connection already; ask for less at once.`
+      this.#refuse(pending.streamId, entry.id, new LiminalError('LIMIT_EXCEEDED', text))
     }
     this.#context.settled()
   }
@@ -193,6 +217,7 @@ export class Conversations {
     if (!pending.entry.pending.delete(pending)) return false
     if (this.#byStream.get(pending.streamId) === pending) this.#byStream.delete(pending.streamId)
     this.#pending--
+    this.#pendingBytes -= pending.bytes
     return true
   }
 
@@ -210,7 +235,7 @@ export class Conversations {
     }
     this.#entries.delete(entry.id)
     if (error !== null) this.#refuse(entry.streamId, entry.id, error)
-    else this.#context.output.reply(closeOf(entry))
+    else this.#context.output.converse(closeOf(entry))
     this.#context.settled()
   }
 
@@ -228,7 +253,7 @@ export class Conversations {
 
   #refuse(streamId: number, conversationId: bigint, error: LiminalError): void {
     const refusal = this.#context.refusal(error)
-    this.#context.output.reply({ type: 'ConversationError', flags: 0, streamId, conversationId, ...refusal })
+    this.#context.output.converse({ type: 'ConversationError', flags: 0, streamId, conversationId, ...refusal })
   }
 }
 

@@ -75,6 +75,6 @@ export class Exchange {
 
   #refuse({ streamId, conversationId }: ConversationOpen, error: LiminalError): void {
     const refusal = this.#context.refusal(error)
-    this.#context.output.reply({ type: 'ConversationError', flags: 0, streamId, conversationId, ...refusal })
+    this.#context.output.converse({ type: 'ConversationError', flags: 0, streamId, conversationId, ...refusal })
   }
 }

@@ -10,8 +10,8 @@ import {
   PUBLISH_NO_ACK,
   ROW_WIDTH,
 } from '../../protocol/index.ts'
+import { toLiminalError } from '../../thrown.ts'
 import type { SessionContext } from '../context.ts'
-import { toLiminalError } from '../refusals.ts'
 
 /** Publish: runs go to their channel as they lie in the received bytes, and no frame object is made. */
 export class Publishing {
@@ -26,7 +26,7 @@ export class Publishing {
   /** What the run at `row` has to wait for before it is published: the subscribers of its channel that are behind. */
   hold(batch: FrameBatch, row: number): Promise<void> | null {
     const channel = this.#context.bus.channels.byId(batch.columns[HEAD_WIDTH + row * ROW_WIDTH + Column.CHANNEL])
-    return channel === undefined ? null : channel.hold(this.#context)
+    return channel === undefined ? null : channel.hold()
   }
 
   /** Publishes the run that starts at `row` and returns how many rows it has. */

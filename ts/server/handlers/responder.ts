@@ -1,3 +1,4 @@
+import { MAX_NAME_BYTES } from '../../arguments.ts'
 import type { ConversationInfo, Participant, ParticipantSource, Registration } from '../../conversation/index.ts'
 import { type ErrorCode, LiminalError } from '../../errors.ts'
 import type {
@@ -6,12 +7,15 @@ import type {
   ConversationMessage,
   ConversationOpen,
 } from '../../protocol/index.ts'
-import { codeOf } from '../../protocol/index.ts'
+import { codeOf, HEADER_BYTES } from '../../protocol/index.ts'
+import { toLiminalError } from '../../thrown.ts'
 import { Asks, gone } from '../asks.ts'
 import type { SessionContext } from '../context.ts'
-import { toLiminalError } from '../refusals.ts'
 import { RemoteParticipant } from '../remote-participant.ts'
 import { ServerStreams } from '../server-streams.ts'
+
+/** Bytes of a ConversationOpen, at most. */
+const LARGEST_OPEN_BYTES = HEADER_BYTES + 8 + 4 + MAX_NAME_BYTES
 
 /** What a responder may say of a request in its own words. Everything else is its failure. */
 const OWN_WORDS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -66,7 +70,7 @@ export class Responders {
           `A connection may hold ${most} conversations and responders; close one first.`,
         )
       }
-      const source: ParticipantSource = { join: (info) => this.#join(info) }
+      const source: ParticipantSource = { canJoin: () => this.#canJoin(), join: (info) => this.#join(info) }
       this.#registrations.set(frame.conversationId, bus.conversations.register(frame.subject, source))
     } catch (thrown) {
       const { streamId, conversationId } = frame
@@ -92,14 +96,14 @@ export class Responders {
   /** The peer answers a request. An answer that nobody waits for any more is dropped. */
   reply(frame: ConversationMessage): void {
     if (this.#asks.participant(frame.streamId)?.id !== frame.conversationId) return
-    this.#asks.resolve(frame.streamId, new Uint8Array(frame.envelope.payload))
+    this.#asks.reply(frame.streamId, new Uint8Array(frame.envelope.payload))
   }
 
   /** The peer fails one request, or, on the stream of the open, the conversation. */
   fail(frame: ConversationError): void {
     const error = errorOf(frame.reasonCode, frame.message)
     if (this.#asks.participant(frame.streamId)?.id === frame.conversationId) {
-      this.#asks.reject(frame.streamId, error)
+      this.#asks.fail(frame.streamId, error)
       return
     }
     const participant = this.#participants.get(frame.conversationId)
@@ -118,6 +122,11 @@ export class Responders {
     this.withdrawAll()
     this.#asks.gone()
     for (const participant of [...this.#participants.values()]) participant.leave(gone(participant.subject))
+  }
+
+  #canJoin(): boolean {
+    const { options, output } = this.#context
+    return this.#participants.size < options.limits.conversationsPerConnection && output.hasRoom(LARGEST_OPEN_BYTES)
   }
 
   #join(info: ConversationInfo): Participant {

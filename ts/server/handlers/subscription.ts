@@ -2,8 +2,9 @@ import type { ChannelSubscription } from '../../channel/index.ts'
 import { LiminalError, ProtocolError } from '../../errors.ts'
 import type { Accept, Subscribe, Unsubscribe } from '../../protocol/index.ts'
 import { Capability, ReasonCode } from '../../protocol/index.ts'
+import { toLiminalError } from '../../thrown.ts'
 import type { SessionContext } from '../context.ts'
-import { toLiminalError } from '../refusals.ts'
+import { QueueBudget } from '../queue-budget.ts'
 import { SessionSubscription } from '../subscription.ts'
 
 interface Entry {
@@ -15,11 +16,13 @@ interface Entry {
 /** Subscribe, Unsubscribe and Accept: the live subscriptions of one session, each on a stream of its own. */
 export class Subscriptions {
   readonly #context: SessionContext
+  readonly #budget: QueueBudget
   readonly #byStream = new Map<number, Entry>()
   readonly #byId = new Map<bigint, Entry>()
 
   constructor(context: SessionContext) {
     this.#context = context
+    this.#budget = new QueueBudget(context.options.limits.queueBytesPerConnection)
   }
 
   get size(): number {
@@ -28,21 +31,7 @@ export class Subscriptions {
 
   /** Bytes of deliveries that wait for credit. */
   get queueBytes(): number {
-    let bytes = 0
-    for (const { subscription } of this.#byStream.values()) bytes += subscription.queueBytes
-    return bytes
-  }
-
-  /**
-   * What lasts while too much waits for this peer's credit. Its own publishes cannot be stopped by not reading it, since its Accepts are behind them; but a client
-   * that takes a Pong for "dealt with" slows down when that comes late.
-   */
-  creditHold(): Promise<void> | null {
-    for (const { subscription } of this.#byStream.values()) {
-      const hold = subscription.creditHold()
-      if (hold !== null) return hold
-    }
-    return null
+    return this.#budget.bytes
   }
 
   subscribe(frame: Subscribe): void {
@@ -91,6 +80,7 @@ export class Subscriptions {
       channel: channel.name,
       streamId: frame.streamId,
       window: this.#context.granted(Capability.CREDITS) ? frame.maxInFlight : null,
+      connectionBudget: this.#budget,
       onEnded: (ended, error) => this.#ended(ended, error),
     })
     const entry: Entry = { subscription, registration: channel.subscribe(subscription) }
