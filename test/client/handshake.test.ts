@@ -1,10 +1,12 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { describe, expect, it } from 'vitest'
+import { createBus } from '../../ts/bus/index.ts'
 import { connect } from '../../ts/client/index.ts'
 import { typescriptCodec } from '../../ts/codec/index.ts'
 import { ProtocolError } from '../../ts/errors.ts'
 import { ALL_CAPABILITIES, type Frame } from '../../ts/protocol/index.ts'
+import { serve } from '../../ts/server/index.ts'
 import { failure, keep, pair, until } from './harness.ts'
 import { ScriptedServer } from './scripted-server.ts'
 
@@ -71,9 +73,20 @@ describe('the handshake', () => {
   it('fails for any other refusal with its reason as the cause', async () => {
     const { connecting } = await refusedWith(connectError(0x800b, 'Too many connections.'))
     const error = await failure(connecting, 'CONNECTION_FAILED')
-    expect(error.message).toContain('Too many connections.')
+    expect(error.message).toMatch(/^The server at liminal:.* refused the connection: Too many connections\.$/)
     expect(error.cause).toMatchObject({ code: 'LIMIT_EXCEEDED' })
     expect(error.retryable).toBe(true)
+  })
+
+  it('fails at the connection limit of a server in the words of the server', async () => {
+    const local = keep(await createBus())
+    const server = keep(await serve(local, { port: 0, limits: { connections: 1 } }))
+    keep(await connect(server.url))
+    const error = await failure(connect(server.url), 'CONNECTION_FAILED')
+    expect(error.message).toContain('refused the connection')
+    expect(error.message).not.toContain('Check the address')
+    expect(error.cause).toMatchObject({ code: 'REMOTE_ERROR' })
+    expect(error.message).toContain(error.cause instanceof Error ? error.cause.message : 'a cause')
   })
 
   it('fails where nobody listens', async () => {

@@ -1,10 +1,17 @@
 import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
+import { runInNewContext, runInThisContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
+import { createBus, type Receipt } from '../../ts/bus/index.ts'
+import { Call } from '../../ts/client/backlog.ts'
+import { connect } from '../../ts/client/index.ts'
+import { PublishLane } from '../../ts/client/publish-lane.ts'
+import { PublishRequest } from '../../ts/client/publish-request.ts'
 import { typescriptCodec } from '../../ts/codec/index.ts'
+import type { LiminalError } from '../../ts/errors.ts'
 import type { Frame } from '../../ts/protocol/index.ts'
-import { failure, pair, settled, streams, until } from './harness.ts'
-import { envelope, type FrameOf, publishAck, type ScriptedPeer, textOf } from './scripted-server.ts'
+import { serve } from '../../ts/server/index.ts'
+import { failure, keep, pair, settled, streams, until } from './harness.ts'
+import { envelope, type FrameOf, publishAck, replyTo, type ScriptedPeer, textOf } from './scripted-server.ts'
 
 function publishError(streamId: number, reasonCode: number, message: string): Frame {
   return { type: 'PublishError', flags: 0, streamId, reasonCode, message }
@@ -326,5 +333,166 @@ describe('send', () => {
       await peer.rest()
     }
     expect(streams(core)).toBeLessThan(10)
+  })
+})
+
+/** A view whose memory was given away. */
+function transferred(): Uint8Array {
+  const view = Uint8Array.of(1, 2, 3, 4, 5)
+  structuredClone(view.buffer, { transfer: [view.buffer] })
+  return view
+}
+
+/** A view of what its buffer no longer has: `maxByteLength` is younger than the types of this target. */
+function outOfBounds(): Uint8Array {
+  const buffer: unknown = runInNewContext('new ArrayBuffer(8, { maxByteLength: 8 })')
+  const view: unknown = runInThisContext('(buffer) => new Uint8Array(buffer, 4, 4)')
+  if (typeof view !== 'function') throw new Error('No view was made.')
+  const made: unknown = view(buffer)
+  runInNewContext('buffer.resize(2)', { buffer })
+  if (!(made instanceof Uint8Array)) throw new Error('No view was made.')
+  return made
+}
+
+describe('bytes that are gone', () => {
+  it.each([
+    ['transferred', transferred],
+    ['out of bounds', outOfBounds],
+  ])('are refused before anything is written, and every receipt goes to its own call (%s)', async (_name, gone) => {
+    const { bus, peer, core } = await pair()
+    const channel = bus.channel<Uint8Array>('c', { payload: 'bytes' })
+    const first = channel.publish(Uint8Array.of(1))
+    const bytes = { payload: 'bytes' } as const
+    await failure(channel.publish(gone()), 'PAYLOAD_INVALID')
+    await failure(channel.publish(gone(), { idempotencyKey: 'k' }), 'PAYLOAD_INVALID')
+    await failure(() => channel.send(gone()), 'PAYLOAD_INVALID')
+    await failure(bus.ask('work', gone(), bytes), 'PAYLOAD_INVALID')
+    const empty = channel.publish(new Uint8Array(0))
+    const [{ streamId }, second] = await publishes(peer, 2)
+    expect(second.envelope.payload.length).toBe(0)
+    peer.send(publishAck(streamId, 7n), publishAck(streamId, 8n))
+    expect([(await first).messageId, (await empty).messageId]).toEqual([7n, 8n])
+    await settled(peer)
+    expect([streams(core), core.connection?.unacknowledged]).toEqual([1, 0])
+  })
+
+  it('are refused in a conversation, which goes on', async () => {
+    const { bus, peer } = await pair()
+    const opening = bus.converse('work', { payload: 'bytes' })
+    const open = await peer.expect('ConversationOpen')
+    peer.send(open)
+    const conversation = await opening
+    await failure(conversation.request(transferred()), 'PAYLOAD_INVALID')
+    await failure(() => conversation.send(transferred()), 'PAYLOAD_INVALID')
+    const request = conversation.request(Uint8Array.of(1))
+    const message = await peer.expect('ConversationMessage')
+    peer.send(replyTo(message, 'x'))
+    expect(await request).toEqual(new Uint8Array(Buffer.from('x')))
+  })
+
+  it('are refused as a reply, and the next request is answered', async () => {
+    const local = keep(await createBus())
+    const server = keep(await serve(local, { port: 0 }))
+    const bus = keep(await connect(server.url))
+    const replies = [transferred(), Uint8Array.of(9)]
+    await bus.respond('work', () => replies.shift(), { payload: 'bytes' }).ready()
+    const options = { payload: 'bytes' } as const
+    const error = await failure(bus.ask('work', Uint8Array.of(1), options), 'RESPONDER_FAILED')
+    expect(error.message).toContain('transferred')
+    expect(await bus.ask<Uint8Array>('work', Uint8Array.of(1), options)).toEqual(Uint8Array.of(9))
+  })
+
+  it('leave the lane as it was even if they get as far as the write', async () => {
+    const { peer, core } = await pair()
+    const lane = new PublishLane(core, 'c')
+    const publish = (payload: Uint8Array, options?: { idempotencyKey: string }): Promise<Receipt> =>
+      new Promise((resolve, reject) => {
+        const request = new PublishRequest(lane, payload, options, Number.POSITIVE_INFINITY, resolve, reject)
+        core.submit(request)
+      })
+    const first = publish(Uint8Array.of(1))
+    await expect(publish(transferred())).rejects.toThrow()
+    const keyed = publish(Uint8Array.of(2), { idempotencyKey: 'k' })
+    expect([lane.underway, core.connection?.unacknowledged]).toEqual([2, 2])
+    const frames = await publishes(peer, 2)
+    expect(frames.map((frame) => [...frame.envelope.payload])).toEqual([[1], [2]])
+    peer.send(publishAck(frames[0].streamId, 1n), publishAck(frames[0].streamId, 2n))
+    expect([(await first).messageId, (await keyed).messageId]).toEqual([1n, 2n])
+    expect([core.connection?.unacknowledged, core.connection?.retainedBytes]).toEqual([0, 0])
+  })
+})
+
+/** A call that cannot be written. */
+class Unwritable extends Call {
+  readonly bytes = 10
+  readonly what = 'The call'
+  ended: LiminalError | null = null
+
+  write(): void {
+    throw new Error('out of memory')
+  }
+
+  end(error: LiminalError): void {
+    this.ended = error
+  }
+}
+
+describe('a call that cannot be written when its turn has come', () => {
+  it('fails alone: the connection stays, and those behind it are written', async () => {
+    const { bus, peer, server, core } = await pair()
+    const gone = until(bus, 'reconnecting')
+    peer.kill()
+    await gone
+    const unwritable = new Unwritable()
+    core.submit(unwritable)
+    const receipt = bus.channel('c').publish(1)
+    const again = await server.connection()
+    await again.accept()
+    const [{ streamId }] = await publishes(again, 1)
+    again.send(publishAck(streamId, 3n))
+    expect((await receipt).messageId).toBe(3n)
+    expect(unwritable.ended).toMatchObject({ cause: { message: 'out of memory' } })
+    expect(bus.state.type).toBe('connected')
+  })
+})
+
+describe('a Buffer that has to wait', () => {
+  it('is sent as it was, whatever its owner does with it meanwhile', async () => {
+    const { bus, peer, server } = await pair()
+    const channel = bus.channel<Uint8Array>('c', { payload: 'bytes' })
+    const payload = Buffer.from('before')
+    const receipt = channel.publish(payload, { idempotencyKey: 'k' })
+    await publishes(peer, 1)
+    payload.fill('x')
+    peer.kill()
+    const again = await server.connection()
+    await again.accept()
+    const [frame] = await publishes(again, 1)
+    expect(textOf(frame)).toBe('before')
+    again.send(publishAck(frame.streamId, 1n))
+    expect((await receipt).messageId).toBe(1n)
+  })
+})
+
+describe('a timeout of 0', () => {
+  it('gives up on what needs the server, and lets through what does not', async () => {
+    const { bus, peer, core } = await pair()
+    const channel = bus.channel<number>('c')
+    await channel.ready({ timeoutMs: 0 })
+    const error = await failure(channel.publish(1, { timeoutMs: 0 }), 'TIMEOUT')
+    expect(error.message).toContain('0 ms')
+    await failure(bus.ask('work', 1, { timeoutMs: 0 }), 'TIMEOUT')
+    await failure(bus.converse('work', { timeoutMs: 0 }), 'TIMEOUT')
+    const types = (await peer.rest()).map((frame) => frame.type)
+    expect(types).toEqual([
+      'Publish',
+      'ConversationOpen',
+      'ConversationMessage',
+      'ConversationClose',
+      'ConversationOpen',
+      'ConversationClose',
+    ])
+    // The publish is still to be answered, for nobody.
+    expect([streams(core), core.waitingCalls]).toEqual([1, 0])
   })
 })

@@ -84,6 +84,33 @@ describe('reconnecting', () => {
     expect(error.cause).toBe(REFUSED)
   })
 
+  it('gives up only after failures in a row: a connection ends the row, however short it held', async () => {
+    let dialled = 0
+    const waits: number[] = []
+    const reconnection = new Reconnection<string>(
+      { ...BACKOFF, maxAttempts: 2 },
+      {
+        dial: async () => {
+          dialled++
+          if (dialled % 2 === 1) throw REFUSED
+          return 'a line'
+        },
+        waiting: (_attempt, delayMs) => waits.push(delayMs),
+        random: () => 1,
+      },
+    )
+    const { signal } = new AbortController()
+    for (let round = 0; round < 3; round++) {
+      reconnection.connected()
+      const line = reconnection.run(signal)
+      await vi.advanceTimersByTimeAsync(60_000)
+      expect(await line).toBe('a line')
+    }
+    expect(dialled).toBe(6)
+    // The waits went on growing: no connection held.
+    expect(waits).toEqual([100, 200, 400, 800, 1_600, 3_200])
+  })
+
   it('does not try again what can only fail again', async () => {
     let dialled = 0
     const reconnection = new Reconnection<string>(BACKOFF, {

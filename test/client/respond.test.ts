@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { BehaviourContext } from '../../ts/bus/index.ts'
 import { Capability, type Frame } from '../../ts/protocol/index.ts'
 import { failure, pair, settled, streams, until } from './harness.ts'
@@ -247,6 +247,37 @@ describe('a responder', () => {
     await failure(responder.ready(), 'NOT_SUPPORTED')
     await responder.close()
     await settled(peer)
+  })
+
+  it('sends a reply that waits for room before it leaves', async () => {
+    const { bus, peer } = await pair({ outboxBytes: 1_024 })
+    const release: (() => void)[] = []
+    bus.respond<string>('work', (which) => new Promise((resolve) => release.push(() => resolve(which.repeat(4_096)))))
+    await registered(peer)
+    peer.send(open(2, 1n, 'work'), ask(4, 1n, '"a"'), ask(6, 1n, '"b"'))
+    await settled(peer)
+    for (const reply of release) reply()
+    // All microtasks later, and before the outbox is flushed.
+    await new Promise<void>((resolve) => process.nextTick(() => queueMicrotask(resolve)))
+    const closed = bus.close()
+    const replies = [await peer.expect('ConversationMessage'), await peer.expect('ConversationMessage')]
+    expect(replies.map((reply) => textOf(reply).slice(0, 2))).toEqual(['"a', '"b'])
+    await peer.expect('Disconnect')
+    peer.kill()
+    await closed
+  })
+
+  it.each(['the responder', 'the bus'])('listens to its signal no longer once %s is closed', async (which) => {
+    const { bus, peer } = await pair()
+    const { signal } = new AbortController()
+    const remove = vi.spyOn(signal, 'removeEventListener')
+    const responder = bus.respond('work', () => 1, { signal })
+    await registered(peer)
+    await responder.ready()
+    const closing = which === 'the bus' ? bus.close() : responder.close()
+    expect(remove).toHaveBeenCalledOnce()
+    peer.kill()
+    await closing
   })
 
   it('fails for a reply that no frame carries', async () => {

@@ -1,10 +1,11 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Backlog, Call } from '../../ts/client/backlog.ts'
 import type { Connection } from '../../ts/client/connection.ts'
 import { Credit } from '../../ts/client/credit.ts'
-import { Deque } from '../../ts/client/deque.ts'
+import { SendConfirmation } from '../../ts/client/send-confirmation.ts'
 import { StatusFeed } from '../../ts/client/status.ts'
 import { type StreamOwner, StreamTable } from '../../ts/client/streams.ts'
+import { Deque } from '../../ts/deque.ts'
 import { LiminalError } from '../../ts/errors.ts'
 
 describe('a deque', () => {
@@ -24,6 +25,72 @@ describe('a deque', () => {
     expect(deque.at(deque.size)).toBeUndefined()
     expect(deque.take()).toEqual(expected)
     expect(deque.size).toBe(0)
+  })
+})
+
+describe('the confirmation of sends', () => {
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  /** A lane that sends, and a server that answers Pings when it is told to. */
+  function lanes() {
+    vi.useFakeTimers()
+    const pongs: (() => void)[] = []
+    const confirmation = new SendConfirmation({ open: true, ping: (onPong) => pongs.push(onPong) })
+    const lane = () => {
+      const counts = { unconfirmed: 0, marked: 0 }
+      const confirmable = {
+        mark: () => {
+          counts.marked = counts.unconfirmed
+        },
+        confirm: () => {
+          counts.unconfirmed -= counts.marked
+          counts.marked = 0
+          return counts.unconfirmed > 0
+        },
+      }
+      const send = (): void => {
+        counts.unconfirmed++
+        confirmation.watch(confirmable)
+      }
+      return { counts, send, leave: () => confirmation.forget(confirmable) }
+    }
+    return { pongs, lane }
+  }
+
+  it('asks once a second while something is unconfirmed, and then no more', () => {
+    const { pongs, lane } = lanes()
+    const one = lane()
+    one.send()
+    vi.advanceTimersByTime(1_000)
+    expect(pongs).toHaveLength(1)
+    one.send()
+    pongs[0]()
+    expect(one.counts.unconfirmed).toBe(1)
+    vi.advanceTimersByTime(1_000)
+    pongs[1]()
+    expect(one.counts.unconfirmed).toBe(0)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('marks nothing anew while a Ping is underway, whoever leaves and comes meanwhile', () => {
+    const { pongs, lane } = lanes()
+    const [one, other] = [lane(), lane()]
+    one.send()
+    vi.advanceTimersByTime(1_000)
+    one.leave()
+    other.send()
+    vi.advanceTimersByTime(5_000)
+    expect(pongs).toHaveLength(1)
+    pongs[0]()
+    // Written after that Ping: not confirmed by its Pong.
+    expect(other.counts.unconfirmed).toBe(1)
+    expect(one.counts.unconfirmed).toBe(1)
+    vi.advanceTimersByTime(1_000)
+    pongs[1]()
+    expect(other.counts.unconfirmed).toBe(0)
+    expect(vi.getTimerCount()).toBe(0)
   })
 })
 

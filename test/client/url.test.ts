@@ -15,6 +15,16 @@ describe('the URL of a server', () => {
     expect(parseUrl(text)).toEqual({ host, port, url })
   })
 
+  it('may be a URL object', () => {
+    expect(parseUrl(new URL('liminal://[::1]:9000'))).toEqual(parseUrl('liminal://[::1]:9000'))
+  })
+
+  it.each([null, undefined, 7777, {}, ['liminal://localhost']])('must not be %s', async (given) => {
+    // What a JavaScript caller may pass.
+    const error = await failure(() => Reflect.apply(connect, undefined, [given]), 'INVALID_ARGUMENT')
+    expect(error.message).toContain('url must be')
+  })
+
   it.each([
     ['localhost:7777', 'does not start with liminal://'],
     ['http://localhost', 'does not start with liminal://'],

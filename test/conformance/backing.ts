@@ -9,6 +9,8 @@ export interface BackingOptions {
   createChannels?: boolean
   /** Default `false`. */
   echoFallback?: boolean
+  /** Largest envelope that is published, in bytes. Default: what fits a frame of 16 MiB. */
+  maxMessageBytes?: number
   /**
    * Every queue between a publisher and a subscriber that does not take its deliveries is small (at most about 256 KiB), and publishers wait for it
    * only briefly: so that a slow subscriber is shed soon. Default `false`.

@@ -134,6 +134,51 @@ export function conversingTests(setup: Setup): void {
     await failure(() => asker.converse('never', { signal: AbortSignal.abort() }), 'ABORTED')
   })
 
+  it('does not answer for a signal that was aborted before', async () => {
+    const backing = await setup()
+    const [asker, answerer] = [await backing.bus(), await backing.bus()]
+    const reason = new Error('changed my mind')
+    const responder = answerer.respond('work', () => 'never', { signal: AbortSignal.abort(reason) })
+    const error = await failure(() => responder.ready(), 'ABORTED')
+    expect(error.cause).toBe(reason)
+    await failure(() => asker.ask('work', 1), 'NO_RESPONDER')
+    await responder.close()
+  })
+
+  it('keeps the bytes of askers and behaviours apart', async () => {
+    const backing = await setup()
+    const [asker, answerer] = [await backing.bus(), await backing.bus()]
+    const seen: Uint8Array[] = []
+    const kept = Uint8Array.of(7, 7, 7)
+    const keep = (bytes: Uint8Array): Uint8Array => {
+      seen.push(bytes)
+      return bytes.length === 0 ? kept : bytes
+    }
+    await answerer.respond('keep', keep, { payload: 'bytes' }).ready()
+    const conversation = await asker.converse('keep', { payload: 'bytes' })
+    const sent = Uint8Array.of(1, 2, 3)
+    conversation.send(sent)
+    sent[0] = 99
+    const requested = Uint8Array.of(4, 5, 6)
+    const replied = conversation.request<Uint8Array>(requested)
+    requested[0] = 99
+    const reply = await replied
+    expect([[...seen[0]], [...seen[1]]]).toEqual([
+      [1, 2, 3],
+      [4, 5, 6],
+    ])
+    reply[1] = 99
+    expect([...seen[1]]).toEqual([4, 5, 6])
+    const first = await conversation.request<Uint8Array>(new Uint8Array(0))
+    first[0] = 99
+    expect([...kept]).toEqual([7, 7, 7])
+    const own = Uint8Array.of(8)
+    const asked = asker.ask<Uint8Array>('keep', own, { payload: 'bytes' })
+    own[0] = 99
+    expect([...(await asked)]).toEqual([8])
+    await conversation.close()
+  })
+
   it('lets responders of one subject take turns', async () => {
     const backing = await setup()
     const [asker, one, two] = [await backing.bus(), await backing.bus(), await backing.bus()]
@@ -255,6 +300,44 @@ export function conversingTests(setup: Setup): void {
     await failure(() => conversation.request(2), 'CONVERSATION_CLOSED')
     await failure(() => conversation.send(3), 'CONVERSATION_CLOSED')
     await conversation.close()
+  })
+
+  it('hears the reply of a responder that leaves right after it', async () => {
+    const backing = await setup()
+    const [asker, answerer] = [await backing.bus(), await backing.bus()]
+    const closed = deferred()
+    await answerer
+      .respond<number>('job', (value) => {
+        setImmediate(() => answerer.close().then(closed.resolve, closed.reject))
+        return value + 1
+      })
+      .ready()
+    expect(await asker.ask('job', 1)).toBe(2)
+    await closed.promise
+  })
+
+  it('lets messages that want no reply finish when the asker closes', async () => {
+    const backing = await setup()
+    const [asker, answerer] = [await backing.bus(), await backing.bus()]
+    const both = deferred()
+    const requestAbandoned = deferred()
+    const signals = new Map<string, AbortSignal>()
+    await answerer
+      .respond<string>('long', (which, { signal }) => {
+        signals.set(which, signal)
+        if (which === 'request') signal.addEventListener('abort', () => requestAbandoned.resolve(), { once: true })
+        if (signals.size === 2) both.resolve()
+        return new Promise(() => {})
+      })
+      .ready()
+    const conversation = await asker.converse('long')
+    conversation.send('message')
+    const pending = failure(() => conversation.request('request'), 'CONVERSATION_CLOSED')
+    await both.promise
+    await conversation.close()
+    await pending
+    await requestAbandoned.promise
+    expect(signals.get('message')?.aborted).toBe(false)
   })
 
   it('survives a thousand asks, good and bad', async () => {

@@ -287,6 +287,32 @@ export function publishingTests(setup: Setup): void {
     expect(await taker.values(1)).toEqual(['now'])
   })
 
+  it('refuses what its defaults make too large for a subscriber, and goes on', async () => {
+    const properties = { note: { type: 'string', default: 'x'.repeat(1_000) } }
+    const backing = await setup({
+      channels: [{ name: 'orders', schema: { type: 'object', properties } }],
+      maxMessageBytes: 1_000,
+    })
+    const orders = (await backing.bus()).channel<unknown>('orders')
+    const taker = new Taker(await ready(orders.subscribe()))
+    const error = await failure(() => orders.publish({}, { idempotencyKey: 'k' }), 'PAYLOAD_TOO_LARGE')
+    expect(error.retryable).toBe(false)
+    expect((await orders.publish({ note: 'short' }, { idempotencyKey: 'k' })).duplicate).toBe(false)
+    expect(await taker.values(1)).toEqual([{ note: 'short' }])
+  })
+
+  it('delivers the largest message that it takes', async () => {
+    const backing = await setup()
+    const [bus, reader] = [await backing.bus(), await backing.bus()]
+    const taker = new Taker(await ready(reader.channel<Uint8Array>('x', { payload: 'bytes' }).subscribe()))
+    const channel = bus.channel<Uint8Array>('x', { payload: 'bytes' })
+    // A frame of 16 MiB has 22 bytes before the envelope, and that has 42 before its payload.
+    const most = 16 * 1024 * 1024 - 22 - 42
+    await failure(() => channel.publish(new Uint8Array(most + 1)), 'PAYLOAD_TOO_LARGE')
+    await channel.publish(new Uint8Array(most))
+    expect((await taker.next()).value.length).toBe(most)
+  })
+
   it('sends without acknowledgement, in order, and counts', async () => {
     const backing = await setup()
     const bus = await backing.bus()

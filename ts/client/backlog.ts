@@ -30,6 +30,11 @@ export abstract class Call {
     return true
   }
 
+  /** The bus is closed while it was waiting. Returns whether the connection takes it still, before the goodbye and without regard to room. */
+  owed(_connection: Connection): boolean {
+    return false
+  }
+
   /** The coarse clock moved on. */
   expire(_tick: number): void {}
 

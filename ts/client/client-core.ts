@@ -1,4 +1,5 @@
 import { LiminalError } from '../errors.ts'
+import { toLiminalError } from '../thrown.ts'
 import { type WaitLimits, waitFor } from '../waiting.ts'
 import { Backlog, type Call } from './backlog.ts'
 import { CoarseClock } from './coarse-clock.ts'
@@ -7,7 +8,8 @@ import { ConversationFrames } from './conversation-frames.ts'
 import { dial } from './dial.ts'
 import { InboundConversations } from './inbound-conversations.ts'
 import type { Settings } from './options.ts'
-import { closedError, endedError, toLiminalError } from './peer-error.ts'
+import { closedError, endedError } from './peer-error.ts'
+import { PublishLane } from './publish-lane.ts'
 import type { PublishRequest } from './publish-request.ts'
 import { Reconnection } from './reconnection.ts'
 import { ResponderTable } from './responder-table.ts'
@@ -19,6 +21,8 @@ const MAX_WAITING_CALLS = 65_536
 const WAITING_OUTBOXES = 8
 /** How long `close` waits for the server to take what was written. */
 const FAREWELL_MS = 1_000
+/** Of these, how long it waits for the answers to publishes: what is left is for the goodbye. */
+const LAST_ANSWERS_MS = 750
 
 /** What is set up again on every new connection. */
 export interface Restorable {
@@ -59,6 +63,8 @@ export class ClientCore {
   #pumping = false
   #closed: LiminalError | null = null
   #closeDone: Promise<void> | null = null
+  /** `close` waits for the last answers. */
+  #lastAnswers: { readonly connection: Connection; readonly done: () => void } | null = null
 
   constructor(settings: Settings) {
     this.settings = settings
@@ -180,12 +186,14 @@ export class ClientCore {
 
   /** Answers came: what waited for them may go on. */
   acknowledged(): void {
+    if (this.#lastAnswers?.connection.unacknowledged === 0) this.#lastAnswers.done()
     if (this.#backlog.size > 0 || this.#crowded) this.#pump()
   }
 
   /** A keyed publish lost its connection; it is written again on the next one. */
   retry(request: PublishRequest): void {
-    this.#retries.push(request)
+    if (this.#closed === null) this.#retries.push(request)
+    else request.end(this.#closed)
   }
 
   /** Ends everything. Always resolves, within little more than a second. */
@@ -198,14 +206,44 @@ export class ClientCore {
     if (this.#closed !== null) return
     const connection = this.#connection
     const error = new LiminalError('CLOSED', 'The bus was closed.')
+    if (connection !== null) this.#settleDebts(connection)
     this.#end(error)
     if (connection !== null) {
-      connection.onLost = null
-      connection.streams.lose(error)
+      const started = performance.now()
+      connection.streams.lose(error, (owner) => owner instanceof PublishLane)
       connection.inbound?.lost(error)
-      await connection.finish(FAREWELL_MS)
+      connection.inbound = null
+      await this.#awaitLastAnswers(connection)
+      connection.streams.lose(error)
+      await connection.finish(FAREWELL_MS - (performance.now() - started))
     }
     this.status.enter({ type: 'closed', error: null })
+  }
+
+  /** Settles when no publish is without its answer, when none can come any more, or when it has taken too long. */
+  #awaitLastAnswers(connection: Connection): Promise<void> {
+    connection.onLost = null
+    if (connection.unacknowledged === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer)
+        connection.onLost = null
+        this.#lastAnswers = null
+        resolve()
+      }
+      const timer = setTimeout(done, LAST_ANSWERS_MS)
+      connection.onLost = done
+      this.#lastAnswers = { connection, done }
+    })
+  }
+
+  /** Writes what waits and is owed to the server. The backlog's cap bounds it. */
+  #settleDebts(connection: Connection): void {
+    for (const call of this.#backlog.list()) {
+      if (!call.owed(connection)) continue
+      call.unpark()
+      writeWaiting(connection, call)
+    }
   }
 
   /** Nothing works from now on; everybody who waits is told. */
@@ -273,7 +311,7 @@ export class ClientCore {
           return
         }
         this.#backlog.remove(call)
-        call.write(connection)
+        writeWaiting(connection, call)
       }
     } finally {
       this.#pumping = false
@@ -313,4 +351,13 @@ export class ClientCore {
 function admits(connection: Connection, call: Call): boolean {
   const { outbox } = connection
   return call.admitted(connection) && (outbox.fits(call.bytes) || outbox.waitingBytes === 0)
+}
+
+/** Writes a call whose caller is gone: what prevents it is said to the one who waits, and not to whoever made the room. */
+function writeWaiting(connection: Connection, call: Call): void {
+  try {
+    call.write(connection)
+  } catch (thrown) {
+    call.end(toLiminalError(thrown))
+  }
 }

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { FrameBatch, FrameDecoder } from '../codec/index.ts'
+import { Deque } from '../deque.ts'
 import { LiminalError, ProtocolError } from '../errors.ts'
 import { Outbox } from '../pressure/index.ts'
 import {
@@ -14,9 +15,9 @@ import {
   ReasonCode,
   ROW_WIDTH,
 } from '../protocol/index.ts'
-import { Deque } from './deque.ts'
+import { toLiminalError } from '../thrown.ts'
 import type { Settings } from './options.ts'
-import { errorFromPeer, toLiminalError } from './peer-error.ts'
+import { errorFromPeer } from './peer-error.ts'
 import { PublishWindow } from './publish-window.ts'
 import { SendConfirmation } from './send-confirmation.ts'
 import { type StreamOwner, StreamTable } from './streams.ts'
@@ -45,6 +46,8 @@ export class Connection {
   readonly window = new PublishWindow(this)
   /** Settles with the handshake. */
   readonly ready: Promise<void>
+  /** The server answered the handshake with a refusal. */
+  refused = false
   /** Publishes written and not yet answered. */
   unacknowledged = 0
   /** Bytes of those that are kept for another attempt. */
@@ -235,9 +238,10 @@ export class Connection {
 
   #answered(frame: Frame): void {
     if (frame.type === 'ConnectError') {
-      const error = errorFromPeer(frame, 'CONNECTION_FAILED')
+      const error = errorFromPeer(frame)
+      this.refused = this.#phase === 'handshake'
       // After the handshake it says why the server gives this connection up.
-      this.lose(this.#phase === 'handshake' ? error : this.#lostBecause(`the server ended it: ${error.message}`, error))
+      this.lose(this.refused ? error : this.#lostBecause(`the server ended it: ${error.message}`, error))
     } else if (frame.type === 'ConnectAck') {
       if (this.#phase !== 'handshake') {
         this.violated('the server answered the handshake twice')

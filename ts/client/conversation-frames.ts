@@ -1,8 +1,8 @@
 import type { Codec } from '../codec/index.ts'
-import { type CausalContext, REPLY_REQUESTED } from '../protocol/index.ts'
+import { type CausalContext, NO_CAUSE, REPLY_REQUESTED } from '../protocol/index.ts'
 import type { Connection } from './connection.ts'
 import type { Encoded } from './payload-text.ts'
-import { aim, NO_CAUSE, PreparedHead } from './prepared-head.ts'
+import { aim, PreparedHead } from './prepared-head.ts'
 
 /** Subjects whose opens are kept ready. */
 const KEPT_SUBJECTS = 256

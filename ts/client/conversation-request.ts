@@ -10,13 +10,14 @@ import {
   ROW_WIDTH,
   reasonOf,
 } from '../protocol/index.ts'
+import { toLiminalError } from '../thrown.ts'
 import { Call } from './backlog.ts'
 import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
 import type { ConversationLink } from './conversation-link.ts'
 import { causalBytes, checkFrame, EMPTY_MESSAGE_BYTES } from './frame-size.ts'
 import { type Encoded, keep } from './payload-text.ts'
-import { errorFromPeer, lostError, toLiminalError } from './peer-error.ts'
+import { errorFromPeer, lostError } from './peer-error.ts'
 import { readReply } from './reply.ts'
 import type { StreamOwner } from './streams.ts'
 

@@ -1,9 +1,9 @@
 import { connect as connectSocket } from 'node:net'
 import { LiminalError } from '../errors.ts'
+import { toLiminalError } from '../thrown.ts'
 import { throwIfAborted, waitFor } from '../waiting.ts'
 import { Connection } from './connection.ts'
 import type { Settings } from './options.ts'
-import { toLiminalError } from './peer-error.ts'
 import type { ServerAddress } from './url.ts'
 
 /**
@@ -15,14 +15,21 @@ export async function dial(address: ServerAddress, settings: Settings, signal?: 
   const what = `Connecting to ${address.url}`
   throwIfAborted(signal, what)
   const socket = connectSocket({ host: address.host, port: address.port, noDelay: true })
-  const connection = new Connection(socket, address, settings)
+  let connection: Connection
+  try {
+    connection = new Connection(socket, address, settings)
+  } catch (thrown) {
+    // Nobody listens to its errors yet.
+    socket.destroy()
+    throw thrown
+  }
   try {
     await waitFor(connection.ready, { timeoutMs: settings.timeoutMs, signal, what })
     return connection
   } catch (thrown) {
     const error = toLiminalError(thrown)
     connection.lose(error)
-    throw failureOf(address, error)
+    throw failureOf(connection, error)
   }
 }
 
@@ -31,8 +38,12 @@ export function isFinal(error: LiminalError): boolean {
   return error.code === 'AuthenticationFailure' || error.code === 'VersionMismatch' || error.code === 'ABORTED'
 }
 
-function failureOf(address: ServerAddress, error: LiminalError): LiminalError {
+function failureOf({ address, refused }: Connection, error: LiminalError): LiminalError {
   if (isFinal(error)) return error
+  if (refused) {
+    const message = `The server at ${address.url} refused the connection: ${error.message}`
+    return new LiminalError('CONNECTION_FAILED', message, { cause: error })
+  }
   const cause = error.code === 'CONNECTION_LOST' && error.cause instanceof Error ? error.cause : error
   return new LiminalError(
     'CONNECTION_FAILED',

@@ -1,13 +1,12 @@
 import type { FrameBatch } from '../codec/index.ts'
-import { AbandonableMessage, type Participant } from '../conversation/index.ts'
+import { AbandonableMessage, type MessageFate, type Participant } from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
-import { type CausalContext, Column, HEAD_WIDTH, ROW_WIDTH, SCHEMA_ID_BYTES } from '../protocol/index.ts'
+import { type CausalContext, Column, HEAD_WIDTH, NO_CAUSE, ROW_WIDTH, SCHEMA_ID_BYTES } from '../protocol/index.ts'
+import { toLiminalError } from '../thrown.ts'
 import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
 import type { InboundConversations } from './inbound-conversations.ts'
 import { InboundReply } from './inbound-reply.ts'
-import { toLiminalError } from './peer-error.ts'
-import { NO_CAUSE } from './prepared-head.ts'
 import { payloadOf } from './reply.ts'
 import type { ResponderLink } from './responder-link.ts'
 
@@ -47,11 +46,20 @@ export class InboundConversation {
     const message = new AbandonableMessage(payload, causalOf(this.#parts.connection, batch, row), replyRequested)
     if (replyRequested) this.#requests.set(stream, message)
     else this.#messages.add(message)
-    this.#participant.receive(message).then(
-      (reply) => this.#done(message, stream, () => this.#answer(stream, reply)),
+    const done: MessageFate = {
+      reply: (reply) => {
+        if (this.#take(message, stream)) this.#answer(stream, reply)
+      },
       // A message without a reply has nobody to tell: the behaviour's runner has reported it.
-      (thrown: unknown) => this.#done(message, stream, () => this.#refuse(message, stream, toLiminalError(thrown))),
-    )
+      fail: (error) => {
+        if (this.#take(message, stream) && replyRequested) this.#parts.inbound.refuse(stream, this.#parts.id, error)
+      },
+    }
+    try {
+      this.#participant.receive(message, done)
+    } catch (thrown) {
+      done.fail(toLiminalError(thrown))
+    }
   }
 
   /** The stream of the open. */
@@ -66,24 +74,25 @@ export class InboundConversation {
     message?.abandon(nobodyWaits())
   }
 
-  /** The conversation is over: whoever works for it hears that nobody waits any more. */
-  close(): void {
+  /**
+   * The conversation is over, and whoever works for it hears that nobody waits any more.
+   *
+   * @param well Whether it was closed; messages that want no reply are then left to finish.
+   */
+  close(well: boolean): void {
     if (!this.#open) return
     this.#open = false
-    const messages = [...this.#requests.values(), ...this.#messages]
+    const abandoned = well ? [...this.#requests.values()] : [...this.#requests.values(), ...this.#messages]
     this.#requests.clear()
     this.#messages.clear()
-    for (const message of messages) message.abandon(nobodyWaits())
+    for (const message of abandoned) message.abandon(nobodyWaits())
     this.#participant.close()
   }
 
-  #done(message: AbandonableMessage, stream: number, tell: () => void): void {
-    const waitedFor = message.replyRequested ? this.#requests.get(stream) === message : this.#messages.has(message)
-    if (waitedFor) {
-      if (message.replyRequested) this.#requests.delete(stream)
-      else this.#messages.delete(message)
-      tell()
-    }
+  /** Whether somebody still waited for what became of it. */
+  #take(message: AbandonableMessage, stream: number): boolean {
+    if (!message.replyRequested) return this.#messages.delete(message)
+    return this.#requests.get(stream) === message && this.#requests.delete(stream)
   }
 
   #answer(stream: number, reply: Uint8Array | null): void {
@@ -97,10 +106,6 @@ export class InboundConversation {
       const text = `The reply could not be sent: ${error.message}`
       inbound.refuse(stream, id, new LiminalError('RESPONDER_FAILED', text, { cause: error }))
     }
-  }
-
-  #refuse(message: AbandonableMessage, stream: number, error: LiminalError): void {
-    if (message.replyRequested) this.#parts.inbound.refuse(stream, this.#parts.id, error)
   }
 }
 

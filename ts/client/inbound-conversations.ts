@@ -10,10 +10,10 @@ import {
   ROW_WIDTH,
   reasonOf,
 } from '../protocol/index.ts'
+import { toLiminalError } from '../thrown.ts'
 import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
 import { InboundConversation } from './inbound-conversation.ts'
-import { toLiminalError } from './peer-error.ts'
 import type { StreamOwner } from './streams.ts'
 
 /** Conversations that a server may hold open towards one connection. */
@@ -51,7 +51,7 @@ export class InboundConversations implements StreamOwner {
         this.#message(batch, row, stream, (columns[at + Column.FLAGS] & REPLY_REQUESTED) !== 0)
         break
       case FrameType.ConversationClose:
-        this.#end(batch.id(row))
+        this.#end(batch.id(row), true)
         break
       case FrameType.ConversationError:
         this.#withdrawn(batch.id(row), stream)
@@ -62,7 +62,7 @@ export class InboundConversations implements StreamOwner {
   lost(_error: LiminalError): void {
     const conversations = [...this.#conversations.values()]
     this.#conversations.clear()
-    for (const conversation of conversations) conversation.close()
+    for (const conversation of conversations) conversation.close(false)
   }
 
   /** Tells the server what became of a request, or of a conversation on the stream of its open. */
@@ -114,13 +114,13 @@ export class InboundConversations implements StreamOwner {
   /** The asking side gave up: one request, or on the stream of the open all of it. */
   #withdrawn(id: bigint, stream: number): void {
     const conversation = this.#conversations.get(id)
-    if (conversation?.stream === stream) this.#end(id)
+    if (conversation?.stream === stream) this.#end(id, false)
     else conversation?.withdraw(stream)
   }
 
   /** The participant leaves. */
   #left(id: bigint, stream: number, error: LiminalError | null): void {
-    if (!this.#end(id)) return
+    if (!this.#end(id, error === null)) return
     if (error !== null) {
       this.refuse(stream, id, error)
       return
@@ -128,11 +128,11 @@ export class InboundConversations implements StreamOwner {
     if (this.#connection.open) this.#core.frames.close(this.#connection, stream, id, 0)
   }
 
-  #end(id: bigint): boolean {
+  #end(id: bigint, well: boolean): boolean {
     const conversation = this.#conversations.get(id)
     if (conversation === undefined) return false
     this.#conversations.delete(id)
-    conversation.close()
+    conversation.close(well)
     return true
   }
 }

@@ -32,6 +32,11 @@ export class InboundReply extends Call {
     return false
   }
 
+  /** The behaviour has answered: its process may leave, and the reply goes first (design §7). */
+  override owed(connection: Connection): boolean {
+    return connection === this.#connection
+  }
+
   write(connection: Connection): void {
     if (connection === this.#connection)
       this.#core.frames.request(connection, this.#stream, this.#id, null, this.#reply)

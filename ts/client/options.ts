@@ -1,4 +1,11 @@
-import { checkBoolean, checkInteger, checkOptions, invalidArgument } from '../arguments.ts'
+import {
+  checkBoolean,
+  checkCodec,
+  checkInteger,
+  checkKnownOptions,
+  checkOptions,
+  invalidArgument,
+} from '../arguments.ts'
 import { type Codec, codec as chosenCodec } from '../codec/index.ts'
 import { DEFAULT_MAX_FRAME_BYTES } from '../protocol/index.ts'
 import { checkSignal, MAX_TIMEOUT_MS } from '../waiting.ts'
@@ -9,7 +16,10 @@ export interface ReconnectOptions {
   baseMs?: number
   /** Milliseconds that bound every wait. Default 30,000. */
   maxMs?: number
-  /** Attempts in a row before the bus gives up and is closed with `CONNECTION_FAILED`. Default: no limit. */
+  /**
+   * Attempts that fail in a row before the bus gives up and is closed with `CONNECTION_FAILED`. Any connection ends the row, however short it held. Default: no
+   * limit.
+   */
   maxAttempts?: number
 }
 
@@ -23,7 +33,8 @@ export interface ClientOptions {
   signal?: AbortSignal
   /**
    * What happens when the connection is lost: by default it is tried again with exponential back-off and full jitter: each wait is drawn
-   * from 0 to `baseMs` doubled with every attempt, `maxMs` at most. `false` closes the bus instead.
+   * from 0 to `baseMs` doubled with every attempt, `maxMs` at most. The waits start small again only after a connection that held for longer than the next wait
+   * could be. `false` closes the bus instead.
    */
   reconnect?: false | ReconnectOptions
   /**
@@ -71,12 +82,32 @@ export interface Settings {
   readonly extensions: boolean
 }
 
+const CLIENT_OPTIONS = Object.keys({
+  authToken: true,
+  timeoutMs: true,
+  signal: true,
+  reconnect: true,
+  keepaliveMs: true,
+  outboxBytes: true,
+  requestTimeoutMs: true,
+  frameBytes: true,
+  codec: true,
+  extensions: true,
+} satisfies Record<keyof ClientOptions, true>)
+const RECONNECT_OPTIONS = Object.keys({
+  baseMs: true,
+  maxMs: true,
+  maxAttempts: true,
+} satisfies Record<keyof ReconnectOptions, true>)
+
 /** A cap below this would refuse the frames of the handshake. */
 const LEAST_FRAME_BYTES = 1_024
 
 /** @throws LiminalError `INVALID_ARGUMENT` that names the option. */
 export function resolveOptions(options: ClientOptions): Settings {
   checkOptions('options', options)
+  checkKnownOptions('options', options, CLIENT_OPTIONS)
+  checkCodec('codec', options.codec)
   checkSignal(options.signal)
   checkBoolean('extensions', options.extensions)
   checkInteger('outboxBytes', options.outboxBytes, 1)
@@ -96,6 +127,7 @@ export function resolveOptions(options: ClientOptions): Settings {
 
 function resolveBackoff(options: ReconnectOptions): Backoff {
   checkOptions('reconnect', options)
+  checkKnownOptions('reconnect', options, RECONNECT_OPTIONS)
   const { maxAttempts = Number.POSITIVE_INFINITY } = options
   if (maxAttempts !== Number.POSITIVE_INFINITY) checkInteger('reconnect.maxAttempts', maxAttempts, 1)
   return {
@@ -107,7 +139,7 @@ function resolveBackoff(options: ReconnectOptions): Backoff {
 
 function tokenBytes(token: string | Uint8Array): Uint8Array {
   if (typeof token === 'string') return Buffer.from(token)
-  if (token instanceof Uint8Array) return token.slice()
+  if (token instanceof Uint8Array) return new Uint8Array(token)
   throw invalidArgument('authToken', 'a string or a Uint8Array', token)
 }
 

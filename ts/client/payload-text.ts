@@ -36,7 +36,8 @@ export function toBytes(payload: Encoded): Uint8Array {
 
 /** The payload as it is now: bytes that stay the caller's are copied before they wait anywhere. */
 export function keep(payload: Encoded): Encoded {
-  return typeof payload === 'string' ? payload : payload.slice()
+  // Not `slice`: that of a Buffer is a view.
+  return typeof payload === 'string' ? payload : new Uint8Array(payload)
 }
 
 const encoder = new TextEncoder()

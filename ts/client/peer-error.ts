@@ -21,16 +21,13 @@ export function errorFromPeer(refusal: Refusal, unknownCode: ErrorCode = 'REMOTE
   return isProtocol ? new ProtocolError(code, reasonCode, text) : new LiminalError(code, text)
 }
 
-/** Whatever was thrown, as an error of this package. */
-export function toLiminalError(thrown: unknown): LiminalError {
-  if (thrown instanceof LiminalError) return thrown
-  const text = thrown instanceof Error ? thrown.message : String(thrown)
-  return new LiminalError('INTERNAL', `The client failed: ${text}`, { cause: thrown })
-}
-
 /** The error of a call that was written when its connection went away: `CLOSED` if the bus was closed, else `CONNECTION_LOST`. */
 export function lostError(what: string, cause: LiminalError): LiminalError {
-  if (cause.code === 'CLOSED') return closedError(what, cause)
+  if (cause.code === 'CLOSED')
+    return new LiminalError(
+      'CLOSED',
+      `${what} was underway when the bus was closed; whether it had an effect is unknown.`,
+    )
   return new LiminalError(
     'CONNECTION_LOST',
     `${what} was underway when the connection was lost; whether it had an effect is unknown. ${cause.message}`,
@@ -40,7 +37,7 @@ export function lostError(what: string, cause: LiminalError): LiminalError {
 
 /** The error of a call that was never written when the bus ended: `CLOSED` if that was by `close()`, else what ended it. */
 export function endedError(what: string, cause: LiminalError): LiminalError {
-  if (cause.code === 'CLOSED') return closedError(what, cause)
+  if (cause.code === 'CLOSED') return new LiminalError('CLOSED', `${what} was never sent: the bus was closed.`)
   return new LiminalError(cause.code, `${what} was never sent. ${cause.message}`, { cause })
 }
 

@@ -1,12 +1,7 @@
 import type { Codec } from '../codec/index.ts'
 import type { Outbox } from '../pressure/index.ts'
-import { type CausalContext, HEADER_BYTES, SCHEMA_ID_BYTES } from '../protocol/index.ts'
+import { type CausalContext, HEADER_BYTES, NO_SCHEMA } from '../protocol/index.ts'
 import { type Encoded, lengthBound, writeText } from './payload-text.ts'
-
-/** The schema id of a publisher that declares none. */
-export const NO_SCHEMA = new Uint8Array(SCHEMA_ID_BYTES)
-/** The causal context of a message that says nothing about its origin. */
-export const NO_CAUSE: CausalContext = Object.freeze({ parentId: null, vectorClockEntry: null })
 
 const EMPTY = new Uint8Array(0)
 const STREAM_AT = 2

@@ -1,4 +1,5 @@
 import type { FrameBatch } from '../codec/index.ts'
+import { Deque } from '../deque.ts'
 import type { LiminalError } from '../errors.ts'
 import {
   ACK_DELIVERED,
@@ -7,16 +8,17 @@ import {
   Column,
   FrameType,
   HEAD_WIDTH,
+  NO_CAUSE,
+  NO_SCHEMA,
   PUBLISH_HAS_KEY,
   ROW_WIDTH,
 } from '../protocol/index.ts'
 import type { ClientCore, Expiring } from './client-core.ts'
 import type { Connection } from './connection.ts'
-import { Deque } from './deque.ts'
 import { causalBytes, checkFrame, emptyPublishBytes, keyBytes } from './frame-size.ts'
 import { type Encoded, toBytes } from './payload-text.ts'
 import { errorFromPeer } from './peer-error.ts'
-import { NO_CAUSE, NO_SCHEMA, PreparedHead } from './prepared-head.ts'
+import { PreparedHead } from './prepared-head.ts'
 import type { PublishRequest } from './publish-request.ts'
 import type { StreamOwner } from './streams.ts'
 
@@ -62,11 +64,9 @@ export class PublishLane implements StreamOwner, Expiring {
     return checkFrame(this.what, others, payload, this.#core.settings.frameBytes)
   }
 
-  /** Writes a request's frame and waits for its answer. */
+  /** Writes a request's frame and waits for its answer. Nothing has changed if it throws. */
   write(connection: Connection, request: PublishRequest, payload: Encoded): void {
     if (this.#connection !== connection) this.#bind(connection)
-    this.#underway.push(request)
-    connection.window.wrote(request.bytes)
     const { key, causal } = request
     if (key === null && causal === null) this.#plainHead(connection).write(connection.outbox, payload)
     else {
@@ -79,6 +79,9 @@ export class PublishLane implements StreamOwner, Expiring {
         idempotencyKey: key,
       })
     }
+    // Answers are told apart by their order alone: what could not be written must not wait for one.
+    this.#underway.push(request)
+    connection.window.wrote(request.bytes)
   }
 
   receive(batch: FrameBatch, row: number, count: number): void {

@@ -1,5 +1,5 @@
 import type { PublishOptions, Receipt } from '../bus/index.ts'
-import type { LiminalError } from '../errors.ts'
+import { LiminalError } from '../errors.ts'
 import type { CausalContext } from '../protocol/index.ts'
 import { timeoutError } from '../waiting.ts'
 import { Call } from './backlog.ts'
@@ -76,10 +76,10 @@ export class PublishRequest extends Call {
   write(connection: Connection): void {
     const payload = this.#payload
     if (payload === null) return
+    this.#lane.write(connection, this, payload)
+    connection.unacknowledged++
     if (this.key === null) this.#payload = null
     else this.#retain(connection, payload)
-    connection.unacknowledged++
-    this.#lane.write(connection, this, payload)
   }
 
   /** The server answered. */
@@ -97,8 +97,15 @@ export class PublishRequest extends Call {
     this.#reject(error)
   }
 
+  /** With a key it may have been written before, to a connection that is gone. */
   end(error: LiminalError): void {
-    this.abandon(error)
+    if (this.#firstWrittenAt === 0) this.abandon(error)
+    else if (error.code === 'CLOSED') this.abandon(lostError(this.what, error))
+    else {
+      const cause = error.cause instanceof LiminalError ? error.cause : error
+      const message = `${this.what} was written to a connection that was lost; whether it had an effect is unknown. ${cause.message}`
+      this.abandon(new LiminalError(error.code, message, { cause }))
+    }
   }
 
   /** Its connection died before the answer. With a key it is safe to say it again, and so it is. */

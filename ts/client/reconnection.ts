@@ -1,8 +1,8 @@
 import { LiminalError } from '../errors.ts'
+import { toLiminalError } from '../thrown.ts'
 import { drawDelay, longestDelay } from './backoff.ts'
 import { isFinal } from './dial.ts'
 import type { Backoff } from './options.ts'
-import { toLiminalError } from './peer-error.ts'
 
 /** What a reconnection needs from its surroundings. */
 export interface ReconnectionParts<Line> {
@@ -18,6 +18,7 @@ export interface ReconnectionParts<Line> {
 export class Reconnection<Line> {
   readonly #backoff: Backoff
   readonly #parts: ReconnectionParts<Line>
+  /** Attempts since a connection last held: what the waits grow with. */
   #attempt = 0
   #connectedAt = 0
 
@@ -34,14 +35,15 @@ export class Reconnection<Line> {
   /**
    * Resolves with the next connection.
    *
-   * A connection that held for less than the wait before it does not start the count again, or a server that accepts and drops would be hammered.
+   * The waits do not start small again after a connection that held for less than the next of them could be, or a server that accepts and drops would be
+   * hammered. The attempts that may fail are counted anew each time.
    *
    * @throws LiminalError `CONNECTION_FAILED` after the last attempt; `ABORTED`; what makes further attempts useless.
    */
   async run(signal: AbortSignal): Promise<Line> {
     const held = performance.now() - this.#connectedAt
     if (held > longestDelay(this.#backoff, this.#attempt + 1)) this.#attempt = 0
-    for (;;) {
+    for (let failed = 1; ; failed++) {
       this.#attempt++
       const delayMs = drawDelay(this.#backoff, this.#attempt, this.#parts.random)
       this.#parts.waiting(this.#attempt, delayMs)
@@ -51,7 +53,7 @@ export class Reconnection<Line> {
       } catch (thrown) {
         const error = toLiminalError(thrown)
         if (isFinal(error)) throw error
-        if (this.#attempt >= this.#backoff.maxAttempts) throw exhausted(this.#attempt, error)
+        if (failed >= this.#backoff.maxAttempts) throw exhausted(failed, error)
       }
     }
   }

@@ -13,6 +13,7 @@ import {
   type Responder,
   type RespondOptions,
 } from '../bus/index.ts'
+import { toLiminalError } from '../thrown.ts'
 import { checkSignal, throwIfAborted, waitFor } from '../waiting.ts'
 import { Ask } from './ask.ts'
 import { ChannelHandles } from './channel-handles.ts'
@@ -21,7 +22,6 @@ import { ConversationLink } from './conversation-link.ts'
 import { dial } from './dial.ts'
 import { type ClientOptions, resolveOptions } from './options.ts'
 import { encodeValue } from './payload-text.ts'
-import { toLiminalError } from './peer-error.ts'
 import { DEFAULT_REPLY_TIMEOUT_MS, RemoteConversation } from './remote-conversation.ts'
 import { RemoteResponder } from './remote-responder.ts'
 import { ResponderLink } from './responder-link.ts'
@@ -46,6 +46,12 @@ export interface RemoteBus extends Bus {
   readonly state: ConnectionState
   /** The current state, then every change, for any number of readers. Ends after `closed`. A reader 256 events behind misses the oldest. */
   status(): AsyncIterable<ConnectionStatus>
+  /**
+   * Ends everything, and always resolves, within about a second. Calls that were not yet written, subscriptions, requests and conversations end at once with `CLOSED`.
+   * Publishes that were written get up to 750 ms for their receipts; those still unanswered then reject with `CLOSED`: whether they happened is unknown.
+   * The goodbye follows behind all that was written, in what is left of the second. Idempotent.
+   */
+  close(): Promise<void>
 }
 
 /**
@@ -55,11 +61,11 @@ export interface RemoteBus extends Bus {
  * const bus = await connect('liminal://127.0.0.1:7777')
  * ```
  *
- * @param url `liminal://host[:port]`, port 7777 by default.
+ * @param url `liminal://host[:port]`, as text or as a `URL`; port 7777 by default.
  * @throws LiminalError `INVALID_ARGUMENT`; `AuthenticationFailure`, `VersionMismatch`; `ABORTED`; `CONNECTION_FAILED` for all else. Only a connection that stood
  * once is tried again.
  */
-export async function connect(url: string, options: ClientOptions = {}): Promise<RemoteBus> {
+export async function connect(url: string | URL, options: ClientOptions = {}): Promise<RemoteBus> {
   const address = parseUrl(url)
   const settings = resolveOptions(options)
   const connection = await dial(address, settings, options.signal)

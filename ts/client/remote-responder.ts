@@ -16,6 +16,7 @@ export class RemoteResponder implements Responder {
     this.#link = link
     this.#signal = signal
     signal?.addEventListener('abort', this.#abort)
+    link.onOver = () => signal?.removeEventListener('abort', this.#abort)
     if (signal?.aborted) queueMicrotask(this.#abort)
   }
 
@@ -25,7 +26,6 @@ export class RemoteResponder implements Responder {
   }
 
   close(): Promise<void> {
-    this.#signal?.removeEventListener('abort', this.#abort)
     return this.#link.close()
   }
 

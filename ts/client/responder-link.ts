@@ -1,11 +1,11 @@
 import type { FrameBatch } from '../codec/index.ts'
 import type { ParticipantSource } from '../conversation/index.ts'
+import { Deferred } from '../deferred.ts'
 import { LiminalError } from '../errors.ts'
 import { Capability, CONFIRM, Column, FrameType, HEAD_WIDTH, OPEN_OFFER, ROW_WIDTH } from '../protocol/index.ts'
 import { timeoutError, waitFor } from '../waiting.ts'
 import type { ClientCore, Restorable } from './client-core.ts'
 import type { Connection } from './connection.ts'
-import { Deferred } from './deferred.ts'
 import { errorFromPeer } from './peer-error.ts'
 import type { StreamOwner } from './streams.ts'
 
@@ -14,6 +14,8 @@ export class ResponderLink implements StreamOwner, Restorable {
   readonly channel = null
   readonly subject: string
   readonly source: ParticipantSource
+  /** Told once when it is over, whoever ended it. */
+  onOver: (() => void) | null = null
   readonly #core: ClientCore
   #connection: Connection | null = null
   /** The stream of the registration, and its id. */
@@ -105,8 +107,7 @@ export class ResponderLink implements StreamOwner, Restorable {
 
   /** The bus is closed. */
   end(error: LiminalError): void {
-    this.#withdrawn = true
-    this.#stopTimer()
+    this.#over()
     this.#core.responders.remove(this)
     this.#ready.reject(error)
     this.#confirmed.resolve()
@@ -120,12 +121,18 @@ export class ResponderLink implements StreamOwner, Restorable {
 
   async #close(): Promise<void> {
     if (this.#withdrawn) return
-    this.#withdrawn = true
-    this.#stopTimer()
+    this.#over()
     this.#core.restorables.delete(this)
     await this.#withdraw()
     this.#core.responders.remove(this)
     this.#ready.reject(new LiminalError('CLOSED', `The responder of '${this.subject}' was closed.`))
+  }
+
+  #over(): void {
+    this.#withdrawn = true
+    this.#stopTimer()
+    this.onOver?.()
+    this.onOver = null
   }
 
   async #withdraw(): Promise<void> {

@@ -1,11 +1,16 @@
-import type { Connection } from './connection.ts'
-
 /** Whose unacknowledged publishes are to be confirmed. */
 export interface Confirmable {
   /** Everything sent so far is what the next {@link confirm} is about. */
   mark(): void
   /** What was marked has reached the server. Returns whether anything unconfirmed is left. */
   confirm(): boolean
+}
+
+/** A connection, as far as it matters here. */
+export interface Pinging {
+  readonly open: boolean
+  /** `onPong` is called once the server has dealt with everything that was written before. */
+  ping(onPong: () => void): void
 }
 
 /** How often a busy sender asks, in milliseconds. */
@@ -16,20 +21,20 @@ const INTERVAL_MS = 1_000
  * connection could not tell how much went with it. One Ping a second at most, none while nothing is sent.
  */
 export class SendConfirmation {
-  readonly #connection: Connection
+  readonly #connection: Pinging
   readonly #lanes = new Set<Confirmable>()
   #timer: NodeJS.Timeout | null = null
+  /** A Ping is underway. What it is about is marked, and no other may mark anew before its Pong. */
+  #asking = false
 
-  constructor(connection: Connection) {
+  constructor(connection: Pinging) {
     this.#connection = connection
   }
 
   /** The lane has something unconfirmed. */
   watch(lane: Confirmable): void {
     this.#lanes.add(lane)
-    if (this.#timer !== null) return
-    this.#timer = setTimeout(() => this.#ask(), INTERVAL_MS)
-    this.#timer.unref()
+    this.#schedule()
   }
 
   /** The lane, or the connection, is gone. */
@@ -40,14 +45,22 @@ export class SendConfirmation {
     this.#timer = null
   }
 
+  #schedule(): void {
+    if (this.#timer !== null || this.#asking || this.#lanes.size === 0) return
+    this.#timer = setTimeout(() => this.#ask(), INTERVAL_MS)
+    this.#timer.unref()
+  }
+
   #ask(): void {
+    this.#timer = null
     if (!this.#connection.open) return
     const asked = [...this.#lanes]
     for (const lane of asked) lane.mark()
+    this.#asking = true
     this.#connection.ping(() => {
-      this.#timer = null
-      for (const lane of asked) if (!lane.confirm()) this.#lanes.delete(lane)
-      for (const lane of this.#lanes) this.watch(lane)
+      this.#asking = false
+      for (const lane of asked) if (this.#lanes.has(lane) && !lane.confirm()) this.#lanes.delete(lane)
+      this.#schedule()
     })
   }
 }

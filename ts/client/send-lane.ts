@@ -7,6 +7,7 @@ import {
   Column,
   FrameType,
   HEAD_WIDTH,
+  NO_CAUSE,
   PUBLISH_NO_ACK,
   ROW_WIDTH,
 } from '../protocol/index.ts'
@@ -15,7 +16,7 @@ import type { Connection } from './connection.ts'
 import { causalBytes, checkFrame, emptyPublishBytes } from './frame-size.ts'
 import type { Encoded } from './payload-text.ts'
 import { errorFromPeer } from './peer-error.ts'
-import { NO_CAUSE, PreparedHead } from './prepared-head.ts'
+import { PreparedHead } from './prepared-head.ts'
 import type { Confirmable } from './send-confirmation.ts'
 import type { StreamOwner } from './streams.ts'
 

@@ -45,11 +45,11 @@ export class StreamTable {
     this.#owners.delete(stream)
   }
 
-  /** Closes all streams and tells their owners. */
-  lose(error: LiminalError): void {
-    const owners = [...this.#owners.values()]
-    this.#owners.clear()
-    for (const owner of owners) owner.lost(error)
+  /** Closes all streams, but those whose owners are to be kept, and tells their owners. */
+  lose(error: LiminalError, kept?: (owner: StreamOwner) => boolean): void {
+    const lost = [...this.#owners].filter(([, owner]) => !kept?.(owner))
+    for (const [stream] of lost) this.#owners.delete(stream)
+    for (const [, owner] of lost) owner.lost(error)
   }
 
   #take(): number {

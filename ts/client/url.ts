@@ -1,8 +1,7 @@
 import { isIPv6 } from 'node:net'
+import { invalidArgument } from '../arguments.ts'
 import { LiminalError } from '../errors.ts'
-
-/** The port of a URL that names none. */
-export const DEFAULT_PORT = 7777
+import { DEFAULT_PORT } from '../protocol/index.ts'
 
 /** Where a server listens. */
 export interface ServerAddress {
@@ -20,7 +19,10 @@ const SCHEME = 'liminal://'
  *
  * @throws LiminalError `INVALID_ARGUMENT` that names what is wrong.
  */
-export function parseUrl(url: string): ServerAddress {
+export function parseUrl(given: string | URL): ServerAddress {
+  const url = given instanceof URL ? given.href : given
+  if (typeof url !== 'string')
+    throw invalidArgument('url', `a string like '${SCHEME}127.0.0.1:${DEFAULT_PORT}' or a URL`, url)
   if (!url.toLowerCase().startsWith(SCHEME)) {
     throw invalid(url, `it does not start with ${SCHEME}`)
   }
