@@ -43,6 +43,18 @@ describe('output', () => {
     ])
   })
 
+  it.each([false, true])('lets no escape sequence of a peer reach the terminal (json: %s)', (json) => {
+    const { output, stderr } = outputWith({ json, verbose: true, terminal: true })
+    const text = 'line\n\u001b[2J\u009b31m\u007f\u2028 é'
+    const error = new LiminalError('RESPONDER_FAILED', text, { cause: new Error(text) })
+    output.fail(error)
+    const ours = output.styleNote('red', 'RESPONDER_FAILED')
+    expect(stderr.lines.join('').replace(ours, '')).not.toMatch(/[\p{Cc}\u2028]/u)
+    expect(stderr.text).toContain('\\u001b[2J\\u009b31m\\u007f\\u2028 é')
+    expect(stderr.lines).toHaveLength(json ? 1 : 2)
+    if (json) expect(JSON.parse(stderr.lines[0]).error.message).toBe(text)
+  })
+
   it('survives causes in a circle', () => {
     const error = new Error('round')
     error.cause = error

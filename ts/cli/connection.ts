@@ -2,6 +2,7 @@ import { connect, type RemoteBus } from '../client/index.ts'
 import { LiminalError } from '../errors.ts'
 import type { CommandContext } from './context.ts'
 import type { ConnectionOptions } from './options.ts'
+import { visible } from './visible.ts'
 
 /**
  * Connects, runs `use`, and closes the connection whatever happened. A lost connection is not made again: it aborts the signal of the context that `use` gets, which
@@ -64,7 +65,7 @@ async function tellOfChanges(bus: RemoteBus, { output }: CommandContext): Promis
     switch (status.type) {
       case 'disconnected':
         lost = true
-        output.note(`disconnected: ${status.error.message}`)
+        output.note(`disconnected: ${visible(status.error.message)}`)
         break
       case 'connected':
         if (lost) output.note('connected again')

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { DEFAULT_PORT } from '../protocol/index.ts'
 import { usageError } from './failure.ts'
 
-/** Where clients connect unless told otherwise. */
-export const DEFAULT_URL = 'liminal://127.0.0.1:7777'
+/** Where a server listens, and where clients connect, unless told otherwise. */
 export const DEFAULT_HOST = '127.0.0.1'
-export const DEFAULT_PORT = 7777
+export const DEFAULT_URL = `liminal://${DEFAULT_HOST}:${DEFAULT_PORT}`
 
 /** A parser of whole numbers for `command.option`. */
 export function integer(least: number, most: number): (text: string) => number {

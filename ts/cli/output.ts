@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream'
 import { failureOf } from './failure.ts'
+import { jsonLine, visible } from './visible.ts'
 
 /** A stream that commands write to; a terminal says so by `isTTY`. */
 export type OutputStream = Writable & { readonly isTTY?: boolean }
@@ -41,7 +42,7 @@ export class Output {
 
   /** A JSON line of the result. u64 values are given as strings by the caller. */
   printJson(value: unknown): void {
-    this.print(JSON.stringify(value))
+    this.print(jsonLine(value))
   }
 
   /** Bytes of the result. Returns a promise when the reader is behind: await it before writing more. */
@@ -66,13 +67,13 @@ export class Output {
   fail(error: unknown): void {
     const { causes, ...failure } = failureOf(error)
     if (this.json) {
-      this.note(JSON.stringify({ error: this.#options.verbose ? { ...failure, causes } : failure }))
+      this.note(jsonLine({ error: this.#options.verbose ? { ...failure, causes } : failure }))
       return
     }
     const reason = failure.reasonCode === undefined ? '' : ` (reason code ${failure.reasonCode})`
-    this.note(`${this.styleNote('red', failure.code)}: ${failure.message}${reason}`)
+    this.note(`${this.styleNote('red', failure.code)}: ${visible(failure.message)}${reason}`)
     if (failure.hint !== undefined) this.note(`${this.styleNote('dim', 'hint:')} ${failure.hint}`)
-    if (this.#options.verbose) for (const cause of causes) this.note(`  caused by ${cause}`)
+    if (this.#options.verbose) for (const cause of causes) this.note(`  caused by ${visible(cause)}`)
   }
 
   /** Text for `print`, in colour where stdout is a terminal. */

@@ -1,12 +1,12 @@
 import { type Command, Option } from 'commander'
 import { echo } from '../../bus/index.ts'
 import type { ChannelDeclaration } from '../../channel/index.ts'
+import { DEFAULT_PORT } from '../../protocol/index.ts'
 import { createServer } from '../../server/index.ts'
 import { type CommandContext, untilAborted } from '../context.ts'
 import { usageError } from '../failure.ts'
 import {
   DEFAULT_HOST,
-  DEFAULT_PORT,
   integer,
   milliseconds,
   readArgumentFile,

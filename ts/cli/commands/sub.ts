@@ -5,6 +5,7 @@ import { withLastingBus } from '../connection.ts'
 import { abortedBy, type CommandContext } from '../context.ts'
 import { type ConnectionOptions, integer, milliseconds, withConnection, withExamples } from '../options.ts'
 import { describedPayload, hexOf, parseJsonBytes, readablePayload } from '../payload.ts'
+import { jsonLine } from '../visible.ts'
 
 interface SubOptions extends ConnectionOptions {
   readonly ndjson?: true
@@ -91,7 +92,7 @@ class EndOfWait {
 function formatOf(options: SubOptions, { output }: CommandContext): (messages: Messages) => Uint8Array {
   if (options.ndjson === true) return untouchedLines
   if (output.json)
-    return (messages) => Buffer.from(messages.map((message) => `${JSON.stringify(described(message))}\n`).join(''))
+    return (messages) => Buffer.from(messages.map((message) => `${jsonLine(described(message))}\n`).join(''))
   return (messages) => Buffer.from(messages.map(({ bytes }) => `${readablePayload(bytes)}\n`).join(''))
 }
 
