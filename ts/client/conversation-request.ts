@@ -1,66 +1,27 @@
-import type { FrameBatch } from '../codec/index.ts'
 import type { LiminalError } from '../errors.ts'
-import type { PayloadKind } from '../payload.ts'
-import {
-  Capability,
-  type CausalContext,
-  Column,
-  FrameType,
-  HEAD_WIDTH,
-  ROW_WIDTH,
-  reasonOf,
-} from '../protocol/index.ts'
-import { toLiminalError } from '../thrown.ts'
-import { Call } from './backlog.ts'
+import { Capability, reasonOf } from '../protocol/index.ts'
 import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
 import type { ConversationLink } from './conversation-link.ts'
-import { causalBytes, checkFrame, EMPTY_MESSAGE_BYTES } from './frame-size.ts'
-import { type Encoded, keep } from './payload-text.ts'
-import { errorFromPeer, lostError } from './peer-error.ts'
-import { readReply } from './reply.ts'
-import type { StreamOwner } from './streams.ts'
+import type { Encoded } from './payload-text.ts'
+import { lostError } from './peer-error.ts'
+import { type Question, Request } from './request.ts'
 
-/** One message of a conversation that waits for its own reply, on a stream of its own: nothing else on the wire could tell two replies apart. */
-export class ConversationRequest extends Call implements StreamOwner {
-  readonly what: string
-  readonly bytes: number
-  readonly #core: ClientCore
+/** One message of a conversation that goes on, and waits for its reply. */
+export class ConversationRequest extends Request {
   readonly #link: ConversationLink
-  readonly #kind: PayloadKind
-  readonly #causal: CausalContext | null
-  readonly #resolve: (reply: unknown) => void
-  readonly #reject: (error: LiminalError) => void
-  #payload: Encoded
-  #connection: Connection | null = null
-  #stream = 0
-  #settled = false
 
   /** @throws LiminalError `PAYLOAD_TOO_LARGE`. */
   constructor(
     core: ClientCore,
     link: ConversationLink,
-    payload: Encoded,
-    kind: PayloadKind,
-    causal: CausalContext | null,
+    question: Question,
     resolve: (reply: unknown) => void,
     reject: (error: LiminalError) => void,
   ) {
-    super()
-    this.#core = core
+    super(core, question, 0, resolve, reject)
     this.#link = link
-    this.#payload = payload
-    this.#kind = kind
-    this.#causal = causal
-    this.#resolve = resolve
-    this.#reject = reject
-    this.what = `The request to '${link.subject}'`
-    this.bytes = checkFrame(this.what, EMPTY_MESSAGE_BYTES + causalBytes(causal), payload, core.settings.frameBytes)
     link.hold(this)
-  }
-
-  override park(): void {
-    this.#payload = keep(this.#payload)
   }
 
   /** Conversations end with their connection. */
@@ -69,70 +30,24 @@ export class ConversationRequest extends Call implements StreamOwner {
     return false
   }
 
-  write(connection: Connection): void {
-    this.#connection = connection
-    this.#stream = connection.streams.open(this)
-    this.#core.frames.request(connection, this.#stream, this.#link.id, this.#causal, this.#payload)
-    this.#payload = ''
+  protected override send(connection: Connection, payload: Encoded): void {
+    this.core.frames.request(connection, this.stream, this.#link.id, this.question.causal, payload)
   }
 
-  receive(batch: FrameBatch, row: number): void {
-    const type = batch.columns[HEAD_WIDTH + row * ROW_WIDTH + Column.TYPE]
-    if (type === FrameType.ConversationMessage) {
-      this.#leave()
-      let reply: unknown
-      try {
-        reply = readReply(batch, row, this.#kind)
-      } catch (thrown) {
-        this.#reject(toLiminalError(thrown))
-        return
-      }
-      this.#resolve(reply)
-    } else if (type === FrameType.ConversationError) {
-      const frame = batch.frame(row)
-      if (frame.type !== 'ConversationError') return
-      this.#leave()
-      this.#reject(errorFromPeer(frame))
-    }
-  }
-
-  /** Nobody waits for the reply any more. */
-  abandon(error: LiminalError): void {
-    if (this.#settled) return
-    this.unpark()
-    const connection = this.#connection
-    const stream = this.#stream
-    this.#leave()
-    if (connection?.open && connection.granted(Capability.REASONS) && isOwnDecision(error)) {
-      const { id: conversationId } = this.#link
-      const reasonCode = reasonOf(error.code)
-      connection.write({
-        type: 'ConversationError',
-        flags: 0,
-        streamId: stream,
-        conversationId,
-        reasonCode,
-        message: null,
-      })
-    }
-    this.#reject(error)
-  }
-
-  lost(error: LiminalError): void {
-    this.#connection = null
-    this.abandon(lostError(this.what, error))
-  }
-
-  end(error: LiminalError): void {
-    this.abandon(error)
-  }
-
-  #leave(): void {
-    this.#settled = true
-    this.#payload = ''
+  protected override over(connection: Connection | null, givenUp: LiminalError | null): void {
     this.#link.release(this)
-    this.#connection?.streams.close(this.#stream)
-    this.#connection = null
+    if (connection === null || givenUp === null || !isOwnDecision(givenUp)) return
+    if (!connection.granted(Capability.REASONS)) return
+    const { id: conversationId } = this.#link
+    const reasonCode = reasonOf(givenUp.code)
+    connection.write({
+      type: 'ConversationError',
+      flags: 0,
+      streamId: this.stream,
+      conversationId,
+      reasonCode,
+      message: null,
+    })
   }
 }
 

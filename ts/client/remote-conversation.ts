@@ -42,7 +42,8 @@ export class RemoteConversation implements Conversation {
     void this.#link.connection
     let request: ConversationRequest | undefined
     const reply = new Promise<unknown>((resolve, reject) => {
-      request = new ConversationRequest(this.#core, this.#link, encoded, payload, causal, resolve, reject)
+      const question = { subject: this.#link.subject, payload: encoded, kind: payload, causal }
+      request = new ConversationRequest(this.#core, this.#link, question, resolve, reject)
       this.#core.submit(request)
     })
     try {
