@@ -3,8 +3,8 @@ import type { Connection } from './connection.ts'
 /**
  * Bytes of publishes that may be on their way to the server: written and not known to be dealt with. An Accept is queued behind them, here and in the operating
  * systems between, so without a limit a connection that publishes as fast as it can starves its own subscriptions of credit and has them shed. Measured on
- * loopback, one connection that sends to itself: without a limit 200,000 messages of 128 B lose the subscription, with this one they run at 900,000 a second. It fits into the half of a server's credit queue
- * (4 MiB) above which Pongs come late.
+ * loopback, one connection that sends to itself: without a limit 200,000 messages of 128 B lose the subscription, with this one they run at 900,000 a second. It
+ * is less than the 2 MiB that a server reads on behind publishes it holds, so that the Accepts behind a full window are among what it reads.
  */
 const WINDOW_BYTES = 1792 * 1024
 /** After this many bytes a Ping asks for confirmation: often enough that the window never runs dry, rare enough to cost nothing. */
