@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Codec, FrameRows } from '../../ts/codec/index.ts'
-import type { Frame } from '../../ts/protocol/index.ts'
+import { type Frame, PUBLISH_HAS_KEY } from '../../ts/protocol/index.ts'
 import { codecs, errorOf } from './support.ts'
 
 const schemaId = new Uint8Array(32).fill(3)
@@ -37,6 +37,33 @@ describe.each(codecs)('the run encoders of the %s codec', (_name, codec) => {
       }
       expect([...target.subarray(0, 4), ...target.subarray(4 + length)].every((byte) => byte === 0xee)).toBe(true)
     }
+  })
+
+  it('write the head of a Deliver for a payload that follows from elsewhere', () => {
+    const context = { parentId: 'a parent', vectorClockEntry: 7n }
+    const caused: Frame = { ...publish, envelope: { ...publish.envelope, causal: context } }
+    const rows = rowsOf(codec, [publish, caused, { ...publish, flags: PUBLISH_HAS_KEY, idempotencyKey: 'key' }])
+    for (const row of [0, 1, 2]) {
+      const whole = new Uint8Array(codec.deliverRunLength(rows, row, 1))
+      codec.encodeDeliverRun(rows, row, 1, 9, 77n, schemaId, whole, 0)
+      const head = new Uint8Array(whole.length).fill(0xee)
+      const written = codec.encodeDeliverHead(rows, row, 9, 77n, schemaId, head, 3)
+      expect(written).toBe(whole.length - publish.envelope.payload.length)
+      expect([...head.subarray(3, 3 + written)]).toEqual([...whole.subarray(0, written)])
+      expect(head[2]).toBe(0xee)
+      expect(head[3 + written]).toBe(0xee)
+    }
+    const ping = rowsOf(codec, [{ type: 'Ping', flags: 0, streamId: 0 }])
+    const room = new Uint8Array(200)
+    const calls: (() => unknown)[] = [
+      () => codec.encodeDeliverHead(rows, 3, 9, 1n, schemaId, room, 0),
+      () => codec.encodeDeliverHead(ping, 0, 9, 1n, schemaId, room, 0),
+      () => codec.encodeDeliverHead(rows, 0, 0, 1n, schemaId, room, 0),
+      () => codec.encodeDeliverHead(rows, 0, 9, 2n ** 64n, schemaId, room, 0),
+      () => codec.encodeDeliverHead(rows, 0, 9, 1n, new Uint8Array(31), room, 0),
+      () => codec.encodeDeliverHead(rows, 0, 9, 1n, schemaId, room.subarray(150), 0),
+    ]
+    for (const call of calls) expect(errorOf(call)).toMatchObject({ code: 'INVALID_ARGUMENT' })
   })
 
   it('refuse what cannot be written, whichever way the codec takes', () => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, connect as dial, type Socket } from 'node:net'
-import { afterEach, describe, expect, it } from 'vitest'
+import { Writable } from 'node:stream'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Outbox } from '../../ts/pressure/index.ts'
 
 /** Two ends of a real loopback connection. */
@@ -38,6 +39,7 @@ describe('Outbox', () => {
   }
   afterEach(() => {
     for (const socket of open.splice(0)) socket.destroy()
+    vi.useRealTimers()
   })
 
   it('sends what was committed in one turn with one write', async () => {
@@ -106,6 +108,77 @@ describe('Outbox', () => {
     expect(received.length).toBe(large.length + 1)
     expect(received.subarray(0, large.length).equals(large)).toBe(true)
     expect(received[large.length]).toBe(8)
+  })
+
+  it('sends attached bytes in their place among those copied in, and leaves them where they are', async () => {
+    const { near, far } = await pair()
+    const outbox = new Outbox(near, { capacityBytes: 64 << 20 })
+    const parts: Buffer[] = []
+    for (let index = 0; index < 200; index++) {
+      const part = Buffer.alloc([1, 40_000, 65_536, 200, 100_000][index % 5], index)
+      parts.push(part)
+      if (index % 3 === 1) outbox.attach(part)
+      else outbox.append(part)
+    }
+    const expected = Buffer.concat(parts)
+    const received = await read(far, expected.length)
+    expect(received.equals(expected)).toBe(true)
+    await outbox.drained()
+    expect(outbox.waitingBytes).toBe(0)
+    expect(Buffer.concat(parts).equals(expected)).toBe(true)
+  })
+
+  it('never writes into memory that another connection still has to send', async () => {
+    const slow = await pair()
+    const quick = await pair()
+    const slowBox = new Outbox(slow.near, { capacityBytes: 64 << 20 })
+    const quickBox = new Outbox(quick.near, { capacityBytes: 64 << 20 })
+    quick.far.resume()
+    const parts: Buffer[] = []
+    // The kernel takes the first megabytes at once, then it takes parts, then nothing; the blocks of both come from one pool.
+    for (let index = 0; index < 400; index++) {
+      const part = Buffer.alloc(30_000, index)
+      parts.push(part)
+      slowBox.append(part)
+      slowBox.flush()
+      quickBox.append(Buffer.alloc(50_000, 0xff))
+      quickBox.flush()
+      if (index % 10 === 0) await quickBox.drained()
+    }
+    const expected = Buffer.concat(parts)
+    const received = await read(slow.far, expected.length)
+    expect(received.equals(expected)).toBe(true)
+  })
+
+  it('gives the socket more at once while that is quick, and little again once it is not', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    const confirms: (() => void)[] = []
+    let given = 0
+    const socket = new Writable({
+      highWaterMark: Number.MAX_SAFE_INTEGER,
+      writev(chunks, done) {
+        given = chunks.reduce((sum, { chunk }) => sum + (chunk as Uint8Array).length, 0)
+        confirms.push(done)
+      },
+    })
+    const outbox = new Outbox(socket, { capacityBytes: 64 << 20 })
+    outbox.append(new Uint8Array(32 << 20))
+    outbox.flush()
+    const confirmed = async (tookMs: number): Promise<number> => {
+      const confirm = confirms.shift()
+      if (confirm === undefined) throw new Error('nothing was written')
+      vi.advanceTimersByTime(tookMs)
+      confirm()
+      while (confirms.length === 0) await new Promise((resolve) => setImmediate(resolve))
+      return given
+    }
+    expect(given).toBe(128 * 1024)
+    const quick: number[] = []
+    for (let round = 0; round < 6; round++) quick.push(await confirmed(1))
+    expect(quick).toEqual([256, 512, 1024, 1024, 1024, 1024].map((kibibytes) => kibibytes * 1024))
+    expect(await confirmed(20)).toBe(1024 * 1024)
+    expect(await confirmed(100)).toBe(128 * 1024)
+    outbox.close()
   })
 
   it('refuses to be written to after it was closed, and releases whoever waits', async () => {

@@ -7,6 +7,8 @@ const EMPTY = new Uint8Array(0)
 const STREAM_AT = 2
 const LENGTH_AT = 6
 const ID_AT = HEADER_BYTES
+/** Bytes from which on a payload may be spread over several blocks of the outbox. */
+const LARGE_BYTES = 16 * 1024
 
 /**
  * All bytes of a frame but its payload, made once by the codec. Writing a message is then a copy of these, the payload behind them, and three patched
@@ -53,6 +55,10 @@ export class PreparedHead {
   /** Writes the frame to the outbox. Its length must have been checked before. */
   write(outbox: Outbox, payload: Encoded): void {
     const head = this.#bytes
+    if (typeof payload !== 'string' && payload.length >= LARGE_BYTES) {
+      this.#writeLarge(outbox, payload)
+      return
+    }
     const start = outbox.reserve(head.length + lengthBound(payload))
     const { block } = outbox
     block.set(head, start)
@@ -63,10 +69,24 @@ export class PreparedHead {
       block.set(payload, payloadAt)
       length = payload.length
     }
+    this.#writeLengths(block, start, length)
+    outbox.commit(head.length + length)
+  }
+
+  /** Fills blocks to the end instead of needing one of its own. */
+  #writeLarge(outbox: Outbox, payload: Uint8Array): void {
+    const head = this.#bytes
+    const start = outbox.reserve(head.length)
+    outbox.block.set(head, start)
+    this.#writeLengths(outbox.block, start, payload.length)
+    outbox.commit(head.length)
+    outbox.append(payload)
+  }
+
+  #writeLengths(block: Uint8Array, start: number, length: number): void {
     writeU32(block, start + LENGTH_AT, this.#frameLength + length)
     writeU32(block, start + this.#envelopeAt, this.#envelopeLength + length)
-    writeU32(block, payloadAt - 4, length)
-    outbox.commit(head.length + length)
+    writeU32(block, start + this.#bytes.length - 4, length)
   }
 }
 

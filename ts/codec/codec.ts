@@ -131,6 +131,20 @@ export interface Codec {
     offset: number,
   ): number
   /**
+   * Writes the Deliver frame of one row up to its payload, which ends the frame: for a payload that is sent from where it lies. Returns the bytes written,
+   * which are the row's share of {@link deliverRunLength} less its payload.
+   * @throws LiminalError as {@link encodeDeliverRun}.
+   */
+  encodeDeliverHead(
+    rows: FrameRows,
+    row: number,
+    streamId: number,
+    sequence: bigint,
+    schemaId: Uint8Array,
+    target: Uint8Array,
+    offset: number,
+  ): number
+  /**
    * Writes `count` PublishAck frames (18 bytes each) with consecutive message ids. Returns the bytes written.
    * @throws LiminalError `INVALID_ARGUMENT` if `target` is too small, and for values that do not fit their fields.
    */

@@ -49,21 +49,59 @@ export function encodeDeliverRun(
   for (let left = count; left > 0; left--, row += ROW_WIDTH) {
     const envelope = columns[row + Column.ENVELOPE]
     const end = columns[row + Column.PAYLOAD] + columns[row + Column.PAYLOAD_LENGTH]
-    target[at] = FrameType.Deliver
-    target[at + 1] = 0
-    writeU32(target, at + 2, streamId)
-    writeU32(target, at + 6, 12 + end - envelope)
-    writeU32(target, at + 10, high)
-    writeU32(target, at + 14, low)
-    writeU32(target, at + 18, end - envelope)
-    const body = at + DELIVER_HEAD_BYTES
-    for (let index = 0; index < SCHEMA_ID_BYTES; index++) target[body + index] = schemaId[index]
-    copyBytes(bytes, envelope + SCHEMA_ID_BYTES, end, target, body + SCHEMA_ID_BYTES)
-    at = body + end - envelope
+    const body = writeDeliverHead(target, at, streamId, high, low, end - envelope, schemaId)
+    copyBytes(bytes, envelope + SCHEMA_ID_BYTES, end, target, body)
+    at = body + end - envelope - SCHEMA_ID_BYTES
     low = (low + 1) >>> 0
     if (low === 0) high++
   }
   return length
+}
+
+/** See Codec.encodeDeliverHead. */
+export function encodeDeliverHead(
+  rows: FrameRows,
+  row: number,
+  streamId: number,
+  sequence: bigint,
+  schemaId: Uint8Array,
+  target: Uint8Array,
+  offset: number,
+): number {
+  const frameLength = deliverRunLength(rows, row, 1)
+  const at = HEAD_WIDTH + row * ROW_WIDTH
+  const envelope = rows.columns[at + Column.ENVELOPE]
+  const payload = rows.columns[at + Column.PAYLOAD]
+  const envelopeLength = frameLength - DELIVER_HEAD_BYTES
+  const headLength = DELIVER_HEAD_BYTES + payload - envelope
+  checkDeliver(streamId, sequence, 1, schemaId)
+  checkTarget(rows, schemaId, headLength, target, offset)
+  const high = highHalf(sequence)
+  const body = writeDeliverHead(target, offset, streamId, high, lowHalf(sequence), envelopeLength, schemaId)
+  copyBytes(rows.bytes, envelope + SCHEMA_ID_BYTES, payload, target, body)
+  return headLength
+}
+
+/** Writes a Deliver frame up to and including the schema id, and returns where the rest of the envelope goes. */
+function writeDeliverHead(
+  target: Uint8Array,
+  at: number,
+  streamId: number,
+  sequenceHigh: number,
+  sequenceLow: number,
+  envelopeLength: number,
+  schemaId: Uint8Array,
+): number {
+  target[at] = FrameType.Deliver
+  target[at + 1] = 0
+  writeU32(target, at + 2, streamId)
+  writeU32(target, at + 6, 12 + envelopeLength)
+  writeU32(target, at + 10, sequenceHigh)
+  writeU32(target, at + 14, sequenceLow)
+  writeU32(target, at + 18, envelopeLength)
+  const body = at + DELIVER_HEAD_BYTES
+  for (let index = 0; index < SCHEMA_ID_BYTES; index++) target[body + index] = schemaId[index]
+  return body + SCHEMA_ID_BYTES
 }
 
 /** See Codec.encodePublishAckRun. */
@@ -103,15 +141,8 @@ export function checkDeliverRun(
   offset: number,
 ): number {
   const length = deliverRunLength(rows, first, count)
-  checkStream(streamId)
-  checkIds('firstSequence', firstSequence, count)
-  if (schemaId.length !== SCHEMA_ID_BYTES) {
-    throw new LiminalError('INVALID_ARGUMENT', `A schema id has ${SCHEMA_ID_BYTES} bytes, not ${schemaId.length}`)
-  }
-  checkRoom(length, target, offset)
-  if (overlap(target, rows.bytes) || overlap(target, rows.columns) || overlap(target, schemaId)) {
-    throw new LiminalError('INVALID_ARGUMENT', 'The target of a run must not overlap what it is made from')
-  }
+  checkDeliver(streamId, firstSequence, count, schemaId)
+  checkTarget(rows, schemaId, length, target, offset)
   return length
 }
 
@@ -131,6 +162,21 @@ export function checkPublishAckRun(
   const length = count * PUBLISH_ACK_BYTES
   checkRoom(length, target, offset)
   return length
+}
+
+function checkDeliver(streamId: number, firstSequence: bigint, count: number, schemaId: Uint8Array): void {
+  checkStream(streamId)
+  checkIds('firstSequence', firstSequence, count)
+  if (schemaId.length !== SCHEMA_ID_BYTES) {
+    throw new LiminalError('INVALID_ARGUMENT', `A schema id has ${SCHEMA_ID_BYTES} bytes, not ${schemaId.length}`)
+  }
+}
+
+function checkTarget(rows: FrameRows, schemaId: Uint8Array, length: number, target: Uint8Array, offset: number): void {
+  checkRoom(length, target, offset)
+  if (overlap(target, rows.bytes) || overlap(target, rows.columns) || overlap(target, schemaId)) {
+    throw new LiminalError('INVALID_ARGUMENT', 'The target of a run must not overlap what it is made from')
+  }
 }
 
 function checkRows(rows: FrameRows, first: number, count: number): void {

@@ -1,7 +1,7 @@
 import type { Codec, NameTable } from './codec.ts'
 import { StreamDecoder } from './decoder.ts'
 import { extractCausalContext, negotiateSchema, negotiateVersion } from './negotiate.ts'
-import { deliverRunLength, encodeDeliverRun, encodePublishAckRun } from './run.ts'
+import { deliverRunLength, encodeDeliverHead, encodeDeliverRun, encodePublishAckRun } from './run.ts'
 import { scanFrames } from './scan.ts'
 import { schemaId } from './schema-id.ts'
 import { decode, encode, encodedLength, encodeInto } from './single.ts'
@@ -29,6 +29,7 @@ export const typescriptCodec: Codec = {
   FrameDecoder: TypeScriptFrameDecoder,
   deliverRunLength,
   encodeDeliverRun,
+  encodeDeliverHead,
   encodePublishAckRun,
   negotiateSchema,
   negotiateVersion,

