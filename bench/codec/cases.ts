@@ -1,7 +1,15 @@
 import { createHash } from 'node:crypto'
 import canonicalizeModule from 'canonicalize'
 import { type Codec, createNameTable, type FrameRows } from '../../ts/codec/index.ts'
-import { FRAMES_PER_CHUNK, keyedPublishFrame, ORDER_SCHEMA, publishFrame, SCHEMA_ID, SIZES } from './inputs.ts'
+import {
+  FRAMES_PER_CHUNK,
+  keyedPublishFrame,
+  ORDER_SCHEMA,
+  publishFrame,
+  SCHEMA_ID,
+  SIZES,
+  sizeName,
+} from './inputs.ts'
 
 // The package's types describe an ES module, but what it exports is the CommonJS function itself.
 const canonicalize = canonicalizeModule as unknown as typeof canonicalizeModule.default
@@ -155,8 +163,4 @@ function channelNames() {
   const names = createNameTable()
   names.add('orders')
   return names
-}
-
-function sizeName(bytes: number): string {
-  return bytes < 1024 ? `${bytes} B` : `${bytes / 1024} KiB`
 }

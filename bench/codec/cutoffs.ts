@@ -7,7 +7,7 @@ import { loadAddon } from '../../ts/codec/addon.ts'
 import { createNameTable, typescriptCodec } from '../../ts/codec/index.ts'
 import { highHalf, lowHalf } from '../../ts/codec/integers.ts'
 import { scanFrames } from '../../ts/codec/scan.ts'
-import { DEFAULT_MAX_FRAME_BYTES, HEAD_WIDTH, ROW_WIDTH } from '../../ts/protocol/index.ts'
+import { DEFAULT_MAX_FRAME_BYTES, type Frame, HEAD_WIDTH, ROW_WIDTH } from '../../ts/protocol/index.ts'
 import { publishFrame, SCHEMA_ID } from './inputs.ts'
 
 const { binding } = loadAddon()
@@ -20,15 +20,14 @@ const columns = new Int32Array(HEAD_WIDTH + 64 * ROW_WIDTH)
 const target = new Uint8Array(64 * 400)
 
 const table: Record<string, number | string>[] = []
-for (const payloadBytes of [16, 128]) {
+for (const [what, frame, payloadBytes] of scanned()) {
   for (const count of COUNTS) {
-    const frame = typescriptCodec.encode(publishFrame(payloadBytes))
     const chunk = Buffer.concat(Array<Uint8Array>(count).fill(frame))
     const [native, typescript] = pair(
       () => binding.scanFrames(chunk, 0, chunk.length, columns, names.memory, DEFAULT_MAX_FRAME_BYTES),
       () => scanFrames(chunk, 0, chunk.length, columns, names, DEFAULT_MAX_FRAME_BYTES),
     )
-    row('scan', payloadBytes, count, chunk.length, native, typescript)
+    row(`scan of ${what}`, payloadBytes, count, chunk.length, native, typescript)
   }
 }
 for (const payloadBytes of [16, 128]) {
@@ -68,6 +67,21 @@ for (const count of COUNTS) {
   row('PublishAck run', '', count, '', native, typescript)
 }
 console.table(table)
+
+/** The frames that sockets bring most of: to a server, to a publisher and to a subscriber. */
+function scanned(): [what: string, frame: Uint8Array, payloadBytes: number | ''][] {
+  const published = [16, 128, 512, 1024, 4096].map((bytes): [string, Uint8Array, number] => {
+    return ['Publish', typescriptCodec.encode(publishFrame(bytes)), bytes]
+  })
+  const { envelope } = publishFrame(128)
+  const deliver: Frame = { type: 'Deliver', flags: 0, streamId: 3, deliverySeq: 1n, envelope }
+  const acknowledgement: Frame = { type: 'PublishAck', flags: 0, streamId: 1, messageId: 1n }
+  return [
+    ...published,
+    ['Deliver', typescriptCodec.encode(deliver), 128],
+    ['PublishAck', typescriptCodec.encode(acknowledgement), ''],
+  ]
+}
 
 function row(
   what: string,

@@ -1,6 +1,7 @@
 import benny from 'benny'
 import type { Codec } from '../../ts/codec/index.ts'
 import type { Case } from './cases.ts'
+import type { Contender } from './comparison.ts'
 
 /** What a case came to. Operations are frames (or schemas). */
 export interface Result {
@@ -71,6 +72,25 @@ export async function measure(
       ratio: Number((nativeOpsPerSecond / typescriptOpsPerSecond).toFixed(2)),
     }
   })
+}
+
+/**
+ * Seconds of one call of each contender: medians over rounds in which they take turns, each round starting with another one, so that a machine
+ * that gets slower or faster meanwhile does so for all.
+ */
+export async function takeTurns(contenders: readonly Contender[], { rounds, seconds }: Effort): Promise<number[]> {
+  const samples = contenders.map(() => [] as number[])
+  for (let round = 0; round < rounds; round++) {
+    const order = contenders.map((_contender, index) => (index + round) % contenders.length)
+    const taken = await secondsPerCall(
+      order.map((index) => contenders[index].call),
+      seconds,
+    )
+    order.forEach((index, position) => {
+      samples[index].push(taken[position])
+    })
+  }
+  return samples.map(median)
 }
 
 /** Runs calls one after the other through benny, which chooses how often; the median of its samples each. */

@@ -27,8 +27,10 @@ const VALUE = 120
 const BAR = 14
 const ROW = 46
 
-/** A page that needs nothing but itself: bars of operations per second, one panel per group, in light and dark. */
-export function chartPage(report: ChartReport): string {
+/**
+ * A page that needs nothing but itself: bars of operations per second, one panel per group, in light and dark. `appendix` is HTML that goes below the numbers.
+ */
+export function chartPage(report: ChartReport, appendix = ''): string {
   const groups = [...new Set(report.rows.map(({ group }) => group))]
   const panels = groups.map((group) =>
     panel(
@@ -53,6 +55,7 @@ export function chartPage(report: ChartReport): string {
 ${panels.join('\n')}
 <h2>All numbers</h2>
 ${numbers(report.rows)}
+${appendix}
 </main>
 </body>
 </html>
@@ -149,5 +152,7 @@ rect.shared { fill: var(--shared) }
 .key.shared { background: var(--shared) }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums }
 th, td { text-align: right; padding: .3rem .5rem; border-bottom: 1px solid var(--line) }
-th:first-child, td:first-child { text-align: left }
+th:first-child, td:first-child, td.text { text-align: left }
+.wide { overflow-x: auto }
+.wide th { font-weight: normal; vertical-align: bottom }
 `
