@@ -181,6 +181,32 @@ describe('Outbox', () => {
     outbox.close()
   })
 
+  it('lets outboxes with little leave first at the end of a turn, and large ones of a crowd before it', async () => {
+    const left: string[] = []
+    const boxed = (name: string): Outbox => {
+      const socket = new Writable({
+        write(_chunk, _encoding, done) {
+          left.push(name)
+          done()
+        },
+      })
+      return new Outbox(socket, { capacityBytes: 64 << 20 })
+    }
+    const deliveries = boxed('deliveries')
+    const answers = boxed('answers')
+    deliveries.append(new Uint8Array(60_000))
+    answers.append(new Uint8Array(4_000))
+    expect(left).toEqual([])
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(left).toEqual(['answers', 'deliveries'])
+
+    left.length = 0
+    for (let index = 0; index < 20; index++) boxed(`subscriber ${index}`).append(new Uint8Array(30_000))
+    expect(left).toEqual(Array.from({ length: 12 }, (_, index) => `subscriber ${index + 8}`))
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(left).toHaveLength(20)
+  })
+
   it('refuses to be written to after it was closed, and releases whoever waits', async () => {
     const { near } = await pair()
     const outbox = new Outbox(near, { capacityBytes: 4 << 20 })

@@ -14,12 +14,6 @@ const PART_BYTES = 64 * 1024
  * counted for it.
  */
 const ATTACHED_BYTES = 32 * 1024
-/**
- * A run of so many bytes does not wait for the end of the turn. Its block comes back at once, warm, for the next subscriber: a fan-out of 29 KB to 100
- * connections takes 0.12 us a delivery instead of 0.14, and half of the memory.
- */
-const AT_ONCE_BYTES = 16 * 1024
-
 export interface SessionSubscriptionOptions {
   readonly channel: string
   readonly streamId: number
@@ -156,7 +150,6 @@ export class SessionSubscription implements Sink {
     const offset = outbox.reserve(length)
     codec.encodeDeliverRun(rows, first, count, this.streamId, sequence, schemaId, outbox.block, offset)
     outbox.commit(length)
-    if (length >= AT_ONCE_BYTES) outbox.flush()
   }
 
   #enqueue(rows: FrameRows, first: number, count: number, length: number, schemaId: Uint8Array): void {
