@@ -1,11 +1,8 @@
 import type { Writable } from 'node:stream'
 import { LiminalError } from '../errors.ts'
+import { Block } from './block.ts'
 import { Congestion, type CongestionLimits } from './congestion.ts'
 
-/** Bytes of a block that frames are written into, and the most that one write hands over without an own allocation. */
-const BLOCK_BYTES = 64 * 1024
-/** Blocks kept for reuse by all outboxes together: 16 MiB. With 4 MiB, a fan-out to 100 connections spent 15 % of the server's time collecting blocks. */
-const SPARE_BLOCKS = 256
 /** A turn that wrote this much is flushed before it ends, so that the peer works while we do. */
 const EAGER_FLUSH_BYTES = 512 * 1024
 /**
@@ -27,15 +24,6 @@ const MOST_WRITE_BYTES = 1024 * 1024
 const QUICK_MS = 8
 const SLOW_MS = 32
 
-/** Memory that frames are written into. */
-interface Block {
-  readonly bytes: Uint8Array
-  /** Pieces of it that the socket does not have yet, or has not confirmed. */
-  pieces: number
-  /** Nothing more is written into it. */
-  full: boolean
-}
-
 /** Bytes that leave in one go, and how far they are. */
 interface Piece {
   readonly bytes: Uint8Array
@@ -45,23 +33,8 @@ interface Piece {
   written: number
 }
 
-const spare: Uint8Array[] = []
 /** What is flushed at the end of this turn. */
 let due: Outbox[] = []
-
-function takeBlock(atLeast: number): Block {
-  const pooled = atLeast <= BLOCK_BYTES ? spare.pop() : undefined
-  return { bytes: pooled ?? Buffer.allocUnsafeSlow(Math.max(atLeast, BLOCK_BYTES)), pieces: 0, full: false }
-}
-
-function returnBlock({ bytes, pieces, full }: Block): void {
-  if (full && pieces === 0 && bytes.length === BLOCK_BYTES && spare.length < SPARE_BLOCKS) spare.push(bytes)
-}
-
-function leave(block: Block): void {
-  block.pieces--
-  returnBlock(block)
-}
 
 export interface OutboxOptions {
   /** Bytes that may wait here and in the socket at once. Above it {@link Outbox.fits} says no. */
@@ -126,7 +99,7 @@ export class Outbox {
   reserve(length: number): number {
     if (this.#closed) throw new LiminalError('CLOSED', 'The connection is closed; nothing can be written to it.')
     if (this.#block !== null && this.#block.bytes.length - this.#used < length) this.#retire()
-    this.#block ??= takeBlock(length)
+    this.#block ??= Block.take(length)
     return this.#used
   }
 
@@ -221,7 +194,7 @@ export class Outbox {
   #cutPiece(): void {
     const block = this.#block
     if (block === null || this.#used === this.#cut) return
-    block.pieces++
+    block.addPiece()
     this.#pieces.push({ bytes: block.bytes, block, end: this.#used, written: this.#cut })
     this.#cut = this.#used
   }
@@ -230,8 +203,7 @@ export class Outbox {
     const block = this.#block
     if (block === null) return
     this.#cutPiece()
-    block.full = true
-    returnBlock(block)
+    block.close()
     this.#block = null
     this.#cut = 0
     this.#used = 0
@@ -263,7 +235,7 @@ export class Outbox {
     this.#writing += length
     this.#socket.write(length === bytes.length ? bytes : bytes.subarray(from, to), () => {
       // Also called with an error, when the socket is gone: its owner hears of that by `error` and `close`.
-      if (done !== null && !taken) leave(done)
+      if (done !== null && !taken) done.removePiece()
       this.#writing -= length
       if (this.#closed) return
       this.#waiting -= length
@@ -276,7 +248,7 @@ export class Outbox {
     // The operating system has it all already: the block is free before the callback comes, which is after this turn's work.
     if (done !== null && this.#socket.writableLength === 0) {
       taken = true
-      leave(done)
+      done.removePiece()
     }
   }
 
