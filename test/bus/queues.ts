@@ -1,4 +1,5 @@
-import { PackedDelivery, SubscriptionQueue, type SubscriptionQueueOptions } from '../../ts/bus/index.ts'
+import { DeliveryBlock, SubscriptionQueue, type SubscriptionQueueOptions } from '../../ts/bus/index.ts'
+import { Column, encode, ROW_WIDTH } from '../../ts/codec/index.ts'
 
 /** A queue of numbers and what its owner hears from it. */
 export interface NumberQueue {
@@ -30,13 +31,34 @@ export function numberQueue(options: Partial<SubscriptionQueueOptions<number>> =
   return { queue, accepted, pending, closes }
 }
 
-/** Pushes values, whose sequence is the value. */
+/** Bytes of an envelope that says nothing but its payload: schema id, causal context with its length, length of the payload. */
+const ENVELOPE_HEAD = 32 + 4 + 2 + 4
+/** What stands before the envelope in a Deliver frame: header, sequence, length of the envelope. */
+const FRAME_HEAD = 10 + 8 + 4
+
+/** Pushes values as Deliver frames, whose sequence is the value. */
 export function pushNumbers(queue: SubscriptionQueue<number>, values: readonly number[], epoch = 0): void {
-  queue.push(
-    values.map((value) => {
-      const bytes = Buffer.concat([Buffer.alloc(32 + 4 + 2 + 4), Buffer.from(String(value))])
-      bytes[35] = 2
-      return new PackedDelivery<number>(queue, bytes, 0, 42, bytes.length - 42, value, epoch, null)
+  const frames = values.map((value) =>
+    encode({
+      type: 'Deliver',
+      flags: 0,
+      streamId: 1,
+      deliverySeq: BigInt(value),
+      envelope: {
+        schemaId: new Uint8Array(32),
+        causal: { parentId: null, vectorClockEntry: null },
+        payload: Buffer.from(String(value)),
+      },
     }),
   )
+  const columns = new Int32Array(frames.length * ROW_WIDTH)
+  let start = 0
+  frames.forEach((frame, index) => {
+    const payload = FRAME_HEAD + ENVELOPE_HEAD
+    columns[index * ROW_WIDTH + Column.ENVELOPE] = start + FRAME_HEAD
+    columns[index * ROW_WIDTH + Column.PAYLOAD] = start + payload
+    columns[index * ROW_WIDTH + Column.PAYLOAD_LENGTH] = frame.length - payload
+    start += frame.length
+  })
+  queue.push(new DeliveryBlock(queue, Buffer.concat(frames), epoch, null), columns, 0, frames.length, 0)
 }

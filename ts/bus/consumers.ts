@@ -10,7 +10,7 @@ export interface DeliverySource<T> {
   /** The next delivery, if there is one and `maxInFlight` allows it. */
   take(): Delivery<T> | undefined
   /** Up to `most` deliveries, within `maxInFlight`. */
-  takeBatch(most: number): Delivery<T>[]
+  takeBatch(most: number): readonly Delivery<T>[]
   /** Accepts everything handed out. */
   acceptAll(): void
   /** How it ended, once nothing is left to hand out; `null` before. */

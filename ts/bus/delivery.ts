@@ -11,58 +11,63 @@ export interface DeliveryOwner {
   accept(delivery: PackedDelivery<unknown>): void
 }
 
+/** Where the u64 sequence of a Deliver frame stands before its envelope: the envelope's length is between them (spec wire §4). */
+const SEQUENCE_BEFORE_ENVELOPE = 12
+
+/** What the deliveries that lie in the same bytes share. */
+export class DeliveryBlock {
+  /** Its deliveries that wait to be handed out. The ring's to set. */
+  waiting = 0
+  readonly owner: DeliveryOwner
+  readonly bytes: Uint8Array
+  readonly epoch: number
+  readonly schemaId: Uint8Array | null
+
+  /**
+   * @param bytes Memory that is never written again while a delivery lives.
+   * @param epoch Which life of the subscription its sequences count in: it changes with a reconnect.
+   * @param schemaId The schema id to show; `null`: the bytes are those of Deliver frames, which say the schema id and the sequence themselves.
+   */
+  constructor(owner: DeliveryOwner, bytes: Uint8Array, epoch: number, schemaId: Uint8Array | null) {
+    this.owner = owner
+    this.bytes = bytes
+    this.epoch = epoch
+    this.schemaId = schemaId
+  }
+}
+
 /** Marks a value that was not decoded yet: any JSON value may be the real one. */
 const UNDECODED = Symbol('undecoded')
 
 /** A delivery as offsets into the bytes that carry it: made for every message, so it does nothing until it is asked. */
 export class PackedDelivery<T> implements Delivery<T> {
-  /** Position among the deliveries handed out by its queue, from 1; 0 before that. The queue's to set. */
-  ordinal = 0
-  readonly #owner: DeliveryOwner
-  readonly #bytes: Uint8Array
+  /** Position among the deliveries handed out by its queue, from 1. */
+  readonly ordinal: number
+  readonly #block: DeliveryBlock
   readonly #envelope: number
   readonly #payload: number
   readonly #payloadLength: number
-  readonly #sequence: number
-  readonly #epoch: number
-  readonly #schemaId: Uint8Array | null
   #value: unknown = UNDECODED
 
   /**
-   * @param bytes Memory that is never written again while the delivery lives.
-   * @param envelope Offset of the envelope.
+   * @param envelope Offset of the envelope in the block's bytes.
    * @param payload Offset of the payload, which ends the envelope.
    * @param payloadLength Bytes of the payload.
-   * @param sequence Counts the deliveries of the subscription from 1.
-   * @param epoch Which life of the subscription counts so: it changes with a reconnect.
-   * @param schemaId The schema id to show; `null`: the one in the envelope.
    */
-  constructor(
-    owner: DeliveryOwner,
-    bytes: Uint8Array,
-    envelope: number,
-    payload: number,
-    payloadLength: number,
-    sequence: number,
-    epoch: number,
-    schemaId: Uint8Array | null,
-  ) {
-    this.#owner = owner
-    this.#bytes = bytes
+  constructor(block: DeliveryBlock, envelope: number, payload: number, payloadLength: number, ordinal: number) {
+    this.#block = block
     this.#envelope = envelope
     this.#payload = payload
     this.#payloadLength = payloadLength
-    this.#sequence = sequence
-    this.#epoch = epoch
-    this.#schemaId = schemaId
+    this.ordinal = ordinal
   }
 
   get channel(): string {
-    return this.#owner.channel
+    return this.#block.owner.channel
   }
 
   get value(): T {
-    if (this.#value === UNDECODED) this.#value = decodePayload(this.bytes, this.#owner.payload)
+    if (this.#value === UNDECODED) this.#value = decodePayload(this.bytes, this.#block.owner.payload)
     // The channel's type parameter is the caller's word for what the payloads are.
     return this.#value as T
   }
@@ -72,12 +77,12 @@ export class PackedDelivery<T> implements Delivery<T> {
   }
 
   get sequence(): bigint {
-    return BigInt(this.#sequence)
+    return BigInt(this.position)
   }
 
   get schemaId(): Uint8Array {
     // A copy: the channel's own is everybody's.
-    return new Uint8Array(this.#schemaId ?? this.#view(this.#envelope, SCHEMA_ID_BYTES))
+    return new Uint8Array(this.#block.schemaId ?? this.#view(this.#envelope, SCHEMA_ID_BYTES))
   }
 
   get causal(): CausalContext {
@@ -85,26 +90,31 @@ export class PackedDelivery<T> implements Delivery<T> {
   }
 
   accept(): void {
-    this.#owner.accept(this)
+    this.#block.owner.accept(this)
   }
 
-  /** {@link sequence} as the number that it is kept as. */
+  /** {@link sequence} as a number. */
   get position(): number {
-    return this.#sequence
+    const { schemaId, bytes } = this.#block
+    // In process a subscription has one life, and what it got it hands out from the first to the last.
+    return schemaId === null ? readSequence(bytes, this.#envelope - SEQUENCE_BEFORE_ENVELOPE) : this.ordinal
   }
 
-  /** See the constructor. */
+  /** See {@link DeliveryBlock}. */
   get epoch(): number {
-    return this.#epoch
-  }
-
-  /** Bytes of the payload. */
-  get payloadBytes(): number {
-    return this.#payloadLength
+    return this.#block.epoch
   }
 
   /** A plain Uint8Array, also where the bytes are a Buffer. */
   #view(offset: number, length: number): Uint8Array {
-    return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + offset, length)
+    const { bytes } = this.#block
+    return new Uint8Array(bytes.buffer, bytes.byteOffset + offset, length)
   }
+}
+
+/** A u64 as a number; sequences stay far below 2^53. */
+export function readSequence(bytes: Uint8Array, at: number): number {
+  const high = ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0
+  const low = ((bytes[at + 4] << 24) | (bytes[at + 5] << 16) | (bytes[at + 6] << 8) | bytes[at + 7]) >>> 0
+  return high * 0x1_0000_0000 + low
 }

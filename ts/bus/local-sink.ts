@@ -2,7 +2,7 @@ import { type MessageRun, rowOffset, type Sink } from '../channel/index.ts'
 import { LiminalError } from '../errors.ts'
 import { Congestion } from '../pressure/index.ts'
 import { Column } from '../protocol/index.ts'
-import { PackedDelivery } from './delivery.ts'
+import { DeliveryBlock } from './delivery.ts'
 import { saySubscriptionShed } from './diagnostics.ts'
 import type { SubscriptionQueue } from './subscription-queue.ts'
 
@@ -27,12 +27,12 @@ export class LocalSink<T> implements Sink {
   readonly #maxDeliveries: number
   readonly #maxBytes: number
   readonly #congestion: Congestion
-  #sequence = 0
-  #block: Uint8Array = new Uint8Array(0)
+  #block: DeliveryBlock
   #blockUsed = 0
 
   constructor(queue: SubscriptionQueue<T>, limits: SubscriptionQueueLimits) {
     this.#queue = queue
+    this.#block = new DeliveryBlock(queue, new Uint8Array(0), 0, null)
     this.#maxDeliveries = limits.maxDeliveries ?? 65_536
     this.#maxBytes = limits.maxBytes ?? 64 * 1024 * 1024
     // The level is the fuller of the two measures, as a fraction.
@@ -61,25 +61,8 @@ export class LocalSink<T> implements Sink {
       this.#shed()
       return false
     }
-    const shift = this.#keep(run.bytes, start, end) - start
-    const bytes = this.#block
-    const width = rowOffset(1) - rowOffset(0)
-    for (let row = first; row <= last; row += width) {
-      this.#sequence++
-      queue.add(
-        new PackedDelivery(
-          queue,
-          bytes,
-          columns[row + Column.ENVELOPE] + shift,
-          columns[row + Column.PAYLOAD] + shift,
-          columns[row + Column.PAYLOAD_LENGTH],
-          this.#sequence,
-          0,
-          schemaId,
-        ),
-      )
-    }
-    queue.wake()
+    const shift = this.#keep(run.bytes, start, end, schemaId) - start
+    queue.push(this.#block, columns, first, run.count, shift)
     this.update()
     return true
   }
@@ -107,16 +90,19 @@ export class LocalSink<T> implements Sink {
   }
 
   /** Copies bytes that are lent for one call, and returns where in `#block` they are now. */
-  #keep(source: Uint8Array, start: number, end: number): number {
+  #keep(source: Uint8Array, start: number, end: number, schemaId: Uint8Array): number {
     const length = end - start
-    if (length > this.#block.length - this.#blockUsed) {
+    const { bytes } = this.#block
+    if (length > bytes.length - this.#blockUsed) {
       // The first block is small: most subscriptions of a bus with many are quiet.
-      const next = this.#block.length === 0 ? 1_024 : BLOCK_BYTES
-      this.#block = new Uint8Array(Buffer.allocUnsafeSlow(Math.max(next, length)).buffer)
+      const size = Math.max(bytes.length === 0 ? 1_024 : BLOCK_BYTES, length)
+      this.#block = new DeliveryBlock(this.#queue, new Uint8Array(Buffer.allocUnsafeSlow(size).buffer), 0, schemaId)
       this.#blockUsed = 0
+    } else if (schemaId !== this.#block.schemaId) {
+      this.#block = new DeliveryBlock(this.#queue, bytes, 0, schemaId)
     }
     const offset = this.#blockUsed
-    this.#block.set(source.subarray(start, end), offset)
+    this.#block.bytes.set(source.subarray(start, end), offset)
     this.#blockUsed += length
     return offset
   }

@@ -10,7 +10,7 @@ import {
   IteratorConsumer,
   type SourceOutcome,
 } from './consumers.ts'
-import type { DeliveryOwner, PackedDelivery } from './delivery.ts'
+import type { DeliveryBlock, DeliveryOwner, PackedDelivery } from './delivery.ts'
 import { DeliveryRing } from './delivery-ring.ts'
 import { sayHandlerFailed } from './diagnostics.ts'
 import { Outcome } from './outcome.ts'
@@ -37,6 +37,8 @@ export interface SubscriptionQueueOptions<T> {
    */
   readonly onClose: () => void | Promise<void>
 }
+
+const NOTHING: readonly never[] = []
 
 /** Taking deliveries in; handing out the rest before the error; or over. */
 type State = { readonly is: 'open' } | { readonly is: 'failing'; readonly error: unknown } | SourceOutcome
@@ -108,20 +110,10 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
     this.#ready.resolve()
   }
 
-  /** Takes deliveries in, in order; drops them if the subscription is over. */
-  push(deliveries: readonly PackedDelivery<T>[]): void {
+  /** Takes deliveries in, in order; drops them if the subscription is over. See DeliveryRing.push. */
+  push(block: DeliveryBlock, columns: Int32Array, at: number, count: number, shift: number): void {
     if (this.#state.is !== 'open') return
-    for (const delivery of deliveries) this.#ring.push(delivery)
-    this.#consumer.wake()
-  }
-
-  /** Takes one delivery in. The consumer hears of it by {@link wake}. */
-  add(delivery: PackedDelivery<T>): void {
-    if (this.#state.is === 'open') this.#ring.push(delivery)
-  }
-
-  /** Tells the consumer of what was added. */
-  wake(): void {
+    this.#ring.push(block, columns, at, count, shift)
     this.#consumer.wake()
   }
 
@@ -176,20 +168,18 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
 
   /** See DeliverySource. */
   take(): Delivery<T> | undefined {
-    const delivery = this.#handOut()
-    if (delivery !== undefined) this.#taken()
+    if (this.#takeable === 0) return undefined
+    const delivery = this.#ring.takeOne(this.#handedOut + 1)
+    this.#handOut(1, delivery)
     return delivery
   }
 
   /** See DeliverySource. */
-  takeBatch(most: number): Delivery<T>[] {
-    const batch: Delivery<T>[] = []
-    while (batch.length < most) {
-      const delivery = this.#handOut()
-      if (delivery === undefined) break
-      batch.push(delivery)
-    }
-    if (batch.length > 0) this.#taken()
+  takeBatch(most: number): readonly Delivery<T>[] {
+    const count = Math.min(most, this.#takeable)
+    if (count === 0) return NOTHING
+    const batch = this.#ring.take(count, this.#handedOut + 1)
+    this.#handOut(count, batch[count - 1])
     return batch
   }
 
@@ -198,18 +188,16 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
     return this.#state.is === 'closed' || this.#state.is === 'failed' ? this.#state : null
   }
 
-  #handOut(): PackedDelivery<T> | undefined {
-    if (this.#handedOut - this.#accepted >= this.#options.maxInFlight) return undefined
-    const delivery = this.#ring.shift()
-    if (delivery === undefined) return undefined
-    this.#handedOut++
-    delivery.ordinal = this.#handedOut
-    this.#lastPosition = delivery.position
-    this.#lastEpoch = delivery.epoch
-    return delivery
+  /** How many deliveries may be handed out now. */
+  get #takeable(): number {
+    return Math.min(this.#ring.size, this.#options.maxInFlight - (this.#handedOut - this.#accepted))
   }
 
-  #taken(): void {
+  #handOut(count: number, last: PackedDelivery<T>): void {
+    this.#handedOut += count
+    // Not the delivery itself: it would keep its bytes alive.
+    this.#lastPosition = last.position
+    this.#lastEpoch = last.epoch
     if (this.#state.is === 'failing' && this.#ring.size === 0) this.#state = { is: 'failed', error: this.#state.error }
     this.#options.onTake?.()
   }

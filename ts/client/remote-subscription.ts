@@ -1,4 +1,10 @@
-import { PackedDelivery, type SubscribeSettings, type Subscription, SubscriptionQueue } from '../bus/index.ts'
+import {
+  DeliveryBlock,
+  readSequence,
+  type SubscribeSettings,
+  type Subscription,
+  SubscriptionQueue,
+} from '../bus/index.ts'
 import type { FrameBatch } from '../codec/index.ts'
 import { Deferred } from '../deferred.ts'
 import type { LiminalError } from '../errors.ts'
@@ -131,20 +137,10 @@ class RemoteSubscription implements StreamOwner, Restorable {
   }
 
   #deliver(batch: FrameBatch, row: number, count: number): void {
-    const { queue } = this
-    const epoch = this.#epoch
     const { bytes, columns } = batch
-    let sequence = 0
-    for (let offset = 0; offset < count; offset++) {
-      const at = HEAD_WIDTH + (row + offset) * ROW_WIDTH
-      const envelope = columns[at + Column.ENVELOPE]
-      const payload = columns[at + Column.PAYLOAD]
-      const payloadLength = columns[at + Column.PAYLOAD_LENGTH]
-      sequence = readU64(bytes, columns[at + Column.ID])
-      queue.add(new PackedDelivery(queue, bytes, envelope, payload, payloadLength, sequence, epoch, null))
-    }
-    this.#credit?.received(sequence)
-    queue.wake()
+    const first = HEAD_WIDTH + row * ROW_WIDTH
+    this.queue.push(new DeliveryBlock(this.queue, bytes, this.#epoch, null), columns, first, count, 0)
+    this.#credit?.received(readSequence(bytes, columns[first + (count - 1) * ROW_WIDTH + Column.ID]))
     this.#reportWaiting()
   }
 
@@ -243,11 +239,4 @@ class RemoteSubscription implements StreamOwner, Restorable {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
   }
-}
-
-/** A u64 as a number; sequences stay far below 2^53. */
-function readU64(bytes: Uint8Array, at: number): number {
-  const high = ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0
-  const low = ((bytes[at + 4] << 24) | (bytes[at + 5] << 16) | (bytes[at + 6] << 8) | bytes[at + 7]) >>> 0
-  return high * 0x1_0000_0000 + low
 }
