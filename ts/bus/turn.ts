@@ -10,6 +10,14 @@ function beginTurn(): void {
 }
 
 /**
+ * Gives what follows a budget of its own: for who was just called by the event loop, not by a promise, with work that is bounded by itself. A hundred sockets that are read
+ * in one turn bring more than one budget; without this the deliveries of the later ones waited for the turn to end (W2: 2.4 times the memory, 1.4 times the CPU time).
+ */
+export function renewTurn(): void {
+  spent = 0
+}
+
+/**
  * Counts work against the current event-loop turn, for the whole process, and says whether it is time to let the loop go round. Promises alone never let it:
  * a publisher and a handler that only await each other would starve every timer and socket.
  */

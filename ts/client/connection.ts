@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { renewTurn } from '../bus/index.ts'
 import type { FrameBatch, FrameDecoder } from '../codec/index.ts'
 import { Deque } from '../deque.ts'
 import { LiminalError, ProtocolError } from '../errors.ts'
@@ -187,6 +188,7 @@ export class Connection {
 
   #receive(chunk: Buffer): void {
     this.#heard = true
+    renewTurn()
     if (this.#phase === 'lost' || this.#phase === 'finishing') return
     try {
       this.#decoder.push(chunk)
