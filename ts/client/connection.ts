@@ -20,6 +20,7 @@ import { toLiminalError } from '../thrown.ts'
 import type { Settings } from './options.ts'
 import { errorFromPeer } from './peer-error.ts'
 import { PublishWindow } from './publish-window.ts'
+import { keepReceived } from './received-bytes.ts'
 import { SendConfirmation } from './send-confirmation.ts'
 import { type StreamOwner, StreamTable } from './streams.ts'
 import type { ServerAddress } from './url.ts'
@@ -82,7 +83,6 @@ export class Connection {
     this.ready = new Promise((resolve, reject) => {
       this.#settleReady = { resolve, reject }
     })
-    socket.on('data', (chunk: Buffer) => this.#receive(chunk))
     socket.on('error', (error) => this.lose(this.#lostBecause(error.message, error)))
     socket.on('end', () => this.#ended())
     socket.on('close', () => this.lose(this.#lostBecause('its socket was closed')))
@@ -139,6 +139,21 @@ export class Connection {
     else if (change < 0 && this.#waitingDeliveryBytes < RESUME_BELOW && this.#socket.isPaused()) this.#socket.resume()
   }
 
+  /** Takes what was just read from the socket: the first `length` bytes of `readBuffer`. Returns that reading goes on. */
+  receive(length: number): boolean {
+    this.#heard = true
+    renewTurn()
+    if (this.#phase === 'lost' || this.#phase === 'finishing') return true
+    try {
+      this.#decoder.push(keepReceived(length))
+      while (this.#decoder.next()) if (!this.#dispatch(this.#decoder.batch)) break
+    } catch (thrown) {
+      const error = toLiminalError(thrown)
+      this.lose(this.#lostBecause(error.message, error))
+    }
+    return true
+  }
+
   /** The peer sent what the protocol does not allow in this place: the end of the connection. */
   violated(what: string): void {
     const cause = new ProtocolError('InvalidStateTransition', ReasonCode.InvalidStateTransition, what)
@@ -184,19 +199,6 @@ export class Connection {
     socket.end()
     await closed
     this.lose(new LiminalError('CLOSED', `The connection to ${this.address.url} was closed.`))
-  }
-
-  #receive(chunk: Buffer): void {
-    this.#heard = true
-    renewTurn()
-    if (this.#phase === 'lost' || this.#phase === 'finishing') return
-    try {
-      this.#decoder.push(chunk)
-      while (this.#decoder.next()) if (!this.#dispatch(this.#decoder.batch)) return
-    } catch (thrown) {
-      const error = toLiminalError(thrown)
-      this.lose(this.#lostBecause(error.message, error))
-    }
   }
 
   /** Returns whether the connection still takes frames. */

@@ -4,6 +4,7 @@ import { toLiminalError } from '../thrown.ts'
 import { throwIfAborted, waitFor } from '../waiting.ts'
 import { Connection } from './connection.ts'
 import type { Settings } from './options.ts'
+import { readBuffer } from './received-bytes.ts'
 import type { ServerAddress } from './url.ts'
 
 /**
@@ -14,8 +15,9 @@ import type { ServerAddress } from './url.ts'
 export async function dial(address: ServerAddress, settings: Settings, signal?: AbortSignal): Promise<Connection> {
   const what = `Connecting to ${address.url}`
   throwIfAborted(signal, what)
-  const socket = connectSocket({ host: address.host, port: address.port, noDelay: true })
   let connection: Connection
+  const onread = { buffer: readBuffer, callback: (length: number) => connection.receive(length) }
+  const socket = connectSocket({ host: address.host, port: address.port, noDelay: true, onread })
   try {
     connection = new Connection(socket, address, settings)
   } catch (thrown) {
