@@ -20,6 +20,9 @@ export class DeliveryBlock {
   waiting = 0
   readonly owner: DeliveryOwner
   readonly bytes: Uint8Array
+  /** The memory of {@link bytes}, and where in it they begin. Asked for once: for a message each, the getters of typed arrays took a tenth of a subscriber's time. */
+  readonly memory: ArrayBufferLike
+  readonly origin: number
   readonly epoch: number
   readonly schemaId: Uint8Array | null
 
@@ -31,6 +34,8 @@ export class DeliveryBlock {
   constructor(owner: DeliveryOwner, bytes: Uint8Array, epoch: number, schemaId: Uint8Array | null) {
     this.owner = owner
     this.bytes = bytes
+    this.memory = bytes.buffer
+    this.origin = bytes.byteOffset
     this.epoch = epoch
     this.schemaId = schemaId
   }
@@ -107,8 +112,8 @@ export class PackedDelivery<T> implements Delivery<T> {
 
   /** A plain Uint8Array, also where the bytes are a Buffer. */
   #view(offset: number, length: number): Uint8Array {
-    const { bytes } = this.#block
-    return new Uint8Array(bytes.buffer, bytes.byteOffset + offset, length)
+    const { memory, origin } = this.#block
+    return new Uint8Array(memory, origin + offset, length)
   }
 }
 
