@@ -94,8 +94,12 @@ describe('the ring of waiting deliveries', () => {
     ring.take(10, 1)
     ring.clear()
     expect([ring.size, ring.bytes]).toEqual([0, 0])
-    pushAll(ring, [1, 2])
-    expect(values(ring.take(2, 11))).toEqual([1, 2])
+    const { block: held, columns } = block([1, 2, 3])
+    ring.push(held, columns, 0, 1, 0)
+    ring.clear()
+    ring.push(held, columns, ROW_WIDTH, 2, 0)
+    pushAll(ring, [4])
+    expect(values(ring.take(3, 11))).toEqual([2, 3, 4])
   })
 
   it('refuses to hand out what it does not have', () => {

@@ -82,7 +82,7 @@ export class DeliveryRing<T> {
   }
 
   clear(): void {
-    this.#blocks.clear()
+    for (const block of this.#blocks.take()) block.waiting = 0
     this.#size = 0
     this.#bytes = 0
     this.#emptied()
