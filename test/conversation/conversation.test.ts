@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import {
   type ConversationCore,
   ConversationRegistry,
+  type ExchangeObserver,
   SEND_FAILED,
   type SendFailed,
 } from '../../ts/conversation/index.ts'
@@ -39,7 +40,7 @@ describe('a conversation', () => {
   it('gives each request its own reply, in any order', async () => {
     const { conversation, participant } = open()
     const replies = Promise.all([request(conversation, 'a'), request(conversation, 'b')])
-    expect(participant.messages.map((message) => Buffer.from(message.payload).toString())).toEqual(['a', 'b'])
+    expect(participant.payloads).toEqual(['a', 'b'])
     expect(participant.messages.every((message) => message.replyRequested && message.attempt === 1)).toBe(true)
     participant.reply(1, 'B')
     participant.reply(0, 'A')
@@ -167,10 +168,11 @@ describe('a conversation', () => {
   it('hears a reply in the very call that gives it, so that nothing can overtake it', () => {
     const { conversation, participant } = open()
     const heard: string[] = []
-    const replied = (reply: Uint8Array): number => heard.push(Buffer.from(reply).toString())
-    conversation.begin(payload('a'), NO_CAUSE, {}, replied, (error) => heard.push(error.code))
-    conversation.begin(payload('b'), NO_CAUSE, {}, replied, (error) => heard.push(error.code))
-    conversation.begin(payload('c'), NO_CAUSE, {}, replied, (error) => heard.push(error.code))
+    const observer: ExchangeObserver = {
+      replied: (reply) => heard.push(Buffer.from(reply ?? []).toString()),
+      failed: (error) => heard.push(error.code),
+    }
+    for (const text of ['a', 'b', 'c']) conversation.begin(payload(text), NO_CAUSE, null, observer)
     participant.reply(0, 'A')
     participant.refuse(1, new LiminalError('RESPONDER_FAILED', 'no'))
     participant.conversation.leave(null)

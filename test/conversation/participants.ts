@@ -13,6 +13,8 @@ export const NO_CAUSE = { parentId: null, vectorClockEntry: null }
 export class ScriptedParticipant implements Participant {
   readonly conversation: ConversationInfo
   readonly messages: ParticipantMessage[] = []
+  /** Their payloads, which are good for the call only. */
+  readonly payloads: string[] = []
   closes = 0
   readonly #fates: MessageFate[] = []
 
@@ -22,6 +24,7 @@ export class ScriptedParticipant implements Participant {
 
   receive(message: ParticipantMessage, done: MessageFate): void {
     this.messages.push(message)
+    this.payloads.push(Buffer.from(message.payload).toString())
     this.#fates.push(done)
   }
 

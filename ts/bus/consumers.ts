@@ -1,4 +1,5 @@
 import { LiminalError } from '../errors.ts'
+import { isThenable } from '../thenable.ts'
 import type { Delivery, DeliveryHandler } from './bus.ts'
 import { spendTurn } from './turn.ts'
 
@@ -156,8 +157,4 @@ export class HandlerConsumer<T> implements Consumer {
     this.#source.acceptAll()
     this.#drain()
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<void> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

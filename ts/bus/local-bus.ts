@@ -2,6 +2,7 @@ import { checkFunction, checkName, checkOneOf, checkOptions } from '../arguments
 import type { ChannelRegistry } from '../channel/index.ts'
 import { type ConversationRegistry, participantFromBehaviour } from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
+import { encodePayload } from '../payload.ts'
 import { checkSignal, throwIfAborted, waitFor } from '../waiting.ts'
 import type {
   AskOptions,
@@ -17,13 +18,7 @@ import type {
 import { type BusCore, setCore } from './core.ts'
 import { LocalChannel } from './local-channel.ts'
 import { checkOpen, closedError, type LocalContext } from './local-context.ts'
-import {
-  checkAskOptions,
-  checkConverseOptions,
-  LocalConversation,
-  ownPayload,
-  requestReply,
-} from './local-conversation.ts'
+import { checkAskOptions, checkConverseOptions, LocalConversation, requestReply } from './local-conversation.ts'
 import { LocalResponder } from './local-responder.ts'
 import type { SubscriptionQueueLimits } from './local-sink.ts'
 import { Outcome } from './outcome.ts'
@@ -78,7 +73,7 @@ export class LocalBus implements Bus {
     checkOpen(this.#context)
     throwIfAborted(options.signal, `The request to '${subject}'`)
     const kind = options.payload ?? 'json'
-    const payload = ownPayload(request, kind)
+    const payload = encodePayload(request, kind)
     const core = this.#parts.conversations.open(subject, { ended: () => {} })
     try {
       // The type parameter is the asker's word for what replies are.

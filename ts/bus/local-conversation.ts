@@ -25,12 +25,6 @@ export function checkConverseOptions(options: ConverseOptions): void {
   checkOneOf('payload', options.payload, ['json', 'bytes'])
 }
 
-/** The bytes of a value that is sent to a participant: a copy where they are the sender's own. @throws LiminalError `PAYLOAD_INVALID`. */
-export function ownPayload(value: unknown, kind: PayloadKind): Uint8Array {
-  const payload = encodePayload(value, kind)
-  return kind === 'bytes' ? new Uint8Array(payload) : payload
-}
-
 /** One request and its reply, as values. */
 export async function requestReply(
   context: LocalContext,
@@ -75,13 +69,13 @@ export class LocalConversation implements Conversation {
   async request<Reply = unknown>(value: unknown, options: AskOptions = {}): Promise<Reply> {
     checkAskOptions(options)
     const kind = options.payload ?? this.#payload
-    const reply = await requestReply(this.#context, this.#core, ownPayload(value, kind), options, kind)
+    const reply = await requestReply(this.#context, this.#core, encodePayload(value, kind), options, kind)
     // The type parameter is the asker's word for what replies are.
     return reply as Reply
   }
 
   send(value: unknown): void {
-    const payload = ownPayload(value, this.#payload)
+    const payload = encodePayload(value, this.#payload)
     checkSize(this.#context, payload.length)
     this.#core.send(payload, NO_CAUSE)
   }

@@ -1,9 +1,10 @@
 import type { FrameBatch } from '../codec/index.ts'
+import { openBytes } from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
-import { Column, FrameType, HEAD_WIDTH, HEADER_BYTES, ROW_WIDTH } from '../protocol/index.ts'
+import type { Encoded } from '../payload-text.ts'
+import { Column, FrameType, HEAD_WIDTH, ROW_WIDTH } from '../protocol/index.ts'
 import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
-import type { Encoded } from './payload-text.ts'
 import { type Question, Request } from './request.ts'
 
 /**
@@ -18,7 +19,7 @@ export class Ask extends Request {
     resolve: (reply: unknown) => void,
     reject: (error: LiminalError) => void,
   ) {
-    super(core, question, HEADER_BYTES + 12 + Buffer.byteLength(question.subject), resolve, reject)
+    super(core, question, openBytes(question.subject), resolve, reject)
   }
 
   override receive(batch: FrameBatch, row: number): void {
@@ -30,13 +31,12 @@ export class Ask extends Request {
   protected override send(connection: Connection, payload: Encoded): void {
     const { frames } = this.core
     const { subject, causal } = this.question
-    const id = BigInt(this.stream)
-    frames.open(connection, this.stream, id, subject, 0)
-    frames.request(connection, this.stream, id, causal, payload)
+    frames.open(connection.outbox, this.stream, this.stream, subject, 0)
+    frames.request(connection.outbox, this.stream, this.stream, causal, payload)
   }
 
   /** The close makes the signal of a responder that still works on it abort. */
   protected override over(connection: Connection | null): void {
-    if (connection !== null) this.core.frames.close(connection, this.stream, BigInt(this.stream), 0)
+    if (connection !== null) this.core.frames.close(connection.outbox, this.stream, this.stream, 0)
   }
 }

@@ -1,14 +1,15 @@
 import type { FrameBatch } from '../codec/index.ts'
+import { messageHeadBytes, openBytes } from '../conversation/index.ts'
 import { Deferred } from '../deferred.ts'
 import { LiminalError } from '../errors.ts'
-import { Capability, CONFIRM, Column, FrameType, HEAD_WIDTH, HEADER_BYTES, ROW_WIDTH } from '../protocol/index.ts'
+import type { Encoded } from '../payload-text.ts'
+import { Capability, CONFIRM, Column, FrameType, HEAD_WIDTH, ROW_WIDTH } from '../protocol/index.ts'
 import { waitFor } from '../waiting.ts'
 import { Call } from './backlog.ts'
 import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
 import type { ConversationRequest } from './conversation-request.ts'
-import { causalBytes, checkFrame, EMPTY_MESSAGE_BYTES } from './frame-size.ts'
-import type { Encoded } from './payload-text.ts'
+import { checkFrame } from './frame-size.ts'
 import { errorFromPeer, lostError } from './peer-error.ts'
 import type { StreamOwner } from './streams.ts'
 
@@ -36,7 +37,7 @@ export class ConversationLink extends Call implements StreamOwner {
     this.#core = core
     this.subject = subject
     this.what = `The conversation with '${subject}'`
-    this.bytes = HEADER_BYTES + 12 + Buffer.byteLength(subject)
+    this.bytes = openBytes(subject)
   }
 
   get id(): bigint {
@@ -53,7 +54,7 @@ export class ConversationLink extends Call implements StreamOwner {
     const confirms = connection.granted(Capability.CONFIRMATIONS)
     this.#connection = connection
     this.#stream = connection.streams.open(this)
-    this.#core.frames.open(connection, this.#stream, this.id, this.subject, confirms ? CONFIRM : 0)
+    this.#core.frames.open(connection.outbox, this.#stream, this.id, this.subject, confirms ? CONFIRM : 0)
     this.#phase = confirms ? 'opening' : 'open'
     if (!confirms) this.opened.resolve()
   }
@@ -80,9 +81,9 @@ export class ConversationLink extends Call implements StreamOwner {
     const connection = this.connection
     const { settings, frames } = this.#core
     const what = `The message to '${this.subject}'`
-    const bytes = checkFrame(what, EMPTY_MESSAGE_BYTES + causalBytes(null), payload, settings.frameBytes)
+    const bytes = checkFrame(what, messageHeadBytes(null), payload, settings.frameBytes)
     this.#core.claimRoom(bytes, what)
-    frames.message(connection, this.#stream, this.id, null, payload)
+    frames.message(connection.outbox, this.#stream, this.id, null, payload)
   }
 
   /** A request that shares the fate of the conversation, until {@link release}. */
@@ -134,7 +135,7 @@ export class ConversationLink extends Call implements StreamOwner {
 
   #hangUp(flags: number): void {
     const connection = this.#connection
-    if (connection?.open) this.#core.frames.close(connection, this.#stream, this.id, flags)
+    if (connection?.open) this.#core.frames.close(connection.outbox, this.#stream, this.id, flags)
   }
 
   #finish(error: LiminalError | null): void {

@@ -1,9 +1,9 @@
 import type { LiminalError } from '../errors.ts'
+import type { Encoded } from '../payload-text.ts'
 import { Capability, reasonOf } from '../protocol/index.ts'
 import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
 import type { ConversationLink } from './conversation-link.ts'
-import type { Encoded } from './payload-text.ts'
 import { lostError } from './peer-error.ts'
 import { type Question, Request } from './request.ts'
 
@@ -31,7 +31,7 @@ export class ConversationRequest extends Request {
   }
 
   protected override send(connection: Connection, payload: Encoded): void {
-    this.core.frames.request(connection, this.stream, this.#link.id, this.question.causal, payload)
+    this.core.frames.request(connection.outbox, this.stream, this.#link.id, this.question.causal, payload)
   }
 
   protected override over(connection: Connection | null, givenUp: LiminalError | null): void {

@@ -1,6 +1,6 @@
 import { LiminalError } from '../errors.ts'
-import { type CausalContext, HEADER_BYTES, SCHEMA_ID_BYTES } from '../protocol/index.ts'
-import { type Encoded, exactLength, lengthBound } from './payload-text.ts'
+import { type Encoded, exactLength, lengthBound } from '../payload-text.ts'
+import { HEADER_BYTES, SCHEMA_ID_BYTES } from '../protocol/index.ts'
 
 /** Header, and the lengths of channel, envelope, causal context and payload with what is fixed between them (spec wire §4). */
 const FIXED_BYTES = HEADER_BYTES + 4 + 4 + SCHEMA_ID_BYTES + 4 + 2 + 4
@@ -9,9 +9,6 @@ const FIXED_BYTES = HEADER_BYTES + 4 + 4 + SCHEMA_ID_BYTES + 4 + 2 + 4
 export function emptyPublishBytes(channel: string): number {
   return FIXED_BYTES + Buffer.byteLength(channel)
 }
-
-/** Bytes of a ConversationMessage frame with neither payload nor causal context. */
-export const EMPTY_MESSAGE_BYTES = HEADER_BYTES + 8 + 4 + SCHEMA_ID_BYTES + 4 + 2 + 4
 
 /**
  * The bytes that a frame takes at most: `others` and those of the payload. Exact but for short text, which may be shorter.
@@ -27,13 +24,6 @@ export function checkFrame(what: string, others: number, payload: Encoded, frame
     'PAYLOAD_TOO_LARGE',
     `${what} needs a frame of ${total} bytes, more than the ${frameBytes} of the option frameBytes. Split the payload, or raise the limit on both sides.`,
   )
-}
-
-/** Bytes of a causal context beyond an empty one. */
-export function causalBytes(causal: CausalContext | null): number {
-  if (causal === null) return 0
-  const parent = causal.parentId === null ? 0 : 4 + Buffer.byteLength(causal.parentId)
-  return parent + (causal.vectorClockEntry === null ? 0 : 8)
 }
 
 /** Bytes of an idempotency key. */

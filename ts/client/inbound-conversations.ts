@@ -125,7 +125,7 @@ export class InboundConversations implements StreamOwner {
       this.refuse(stream, id, error)
       return
     }
-    if (this.#connection.open) this.#core.frames.close(this.#connection, stream, id, 0)
+    if (this.#connection.open) this.#core.frames.close(this.#connection.outbox, stream, id, 0)
   }
 
   #end(id: bigint, well: boolean): boolean {

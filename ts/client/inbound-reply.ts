@@ -1,7 +1,8 @@
+import { messageHeadBytes } from '../conversation/index.ts'
 import { Call } from './backlog.ts'
 import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
-import { checkFrame, EMPTY_MESSAGE_BYTES } from './frame-size.ts'
+import { checkFrame } from './frame-size.ts'
 
 /** The answer of a behaviour on its way back. It belongs to one connection and is dropped with it. */
 export class InboundReply extends Call {
@@ -21,7 +22,7 @@ export class InboundReply extends Call {
     this.#stream = stream
     this.#id = id
     this.#reply = reply
-    this.bytes = checkFrame(this.what, EMPTY_MESSAGE_BYTES, reply, core.settings.frameBytes)
+    this.bytes = checkFrame(this.what, messageHeadBytes(null), reply, core.settings.frameBytes)
   }
 
   override park(): void {
@@ -39,7 +40,7 @@ export class InboundReply extends Call {
 
   write(connection: Connection): void {
     if (connection === this.#connection)
-      this.#core.frames.request(connection, this.#stream, this.#id, null, this.#reply)
+      this.#core.frames.request(connection.outbox, this.#stream, this.#id, null, this.#reply)
   }
 
   /** The bus is closed, and with it the conversation: nobody waits. */

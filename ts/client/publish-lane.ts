@@ -1,6 +1,9 @@
 import type { FrameBatch } from '../codec/index.ts'
+import { causalBytes } from '../conversation/index.ts'
 import { Deque } from '../deque.ts'
 import type { LiminalError } from '../errors.ts'
+import { type Encoded, toBytes } from '../payload-text.ts'
+import { PreparedHead } from '../pressure/index.ts'
 import {
   ACK_DELIVERED,
   ACK_DUPLICATE,
@@ -15,10 +18,8 @@ import {
 } from '../protocol/index.ts'
 import type { ClientCore, Expiring } from './client-core.ts'
 import type { Connection } from './connection.ts'
-import { causalBytes, checkFrame, emptyPublishBytes, keyBytes } from './frame-size.ts'
-import { type Encoded, toBytes } from './payload-text.ts'
+import { checkFrame, emptyPublishBytes, keyBytes } from './frame-size.ts'
 import { errorFromPeer } from './peer-error.ts'
-import { PreparedHead } from './prepared-head.ts'
 import type { PublishRequest } from './publish-request.ts'
 import type { StreamOwner } from './streams.ts'
 

@@ -1,10 +1,10 @@
 import type { PublishOptions, Receipt } from '../bus/index.ts'
 import { LiminalError } from '../errors.ts'
+import { type Encoded, keep } from '../payload-text.ts'
 import type { CausalContext } from '../protocol/index.ts'
 import { timeoutError } from '../waiting.ts'
 import { Call } from './backlog.ts'
 import type { Connection } from './connection.ts'
-import { type Encoded, keep } from './payload-text.ts'
 import { lostError } from './peer-error.ts'
 import type { PublishLane } from './publish-lane.ts'
 

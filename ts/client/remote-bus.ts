@@ -13,6 +13,7 @@ import {
   type Responder,
   type RespondOptions,
 } from '../bus/index.ts'
+import { encodeValue } from '../payload-text.ts'
 import { toLiminalError } from '../thrown.ts'
 import { checkSignal, throwIfAborted, waitFor } from '../waiting.ts'
 import { Ask } from './ask.ts'
@@ -21,7 +22,6 @@ import { ClientCore } from './client-core.ts'
 import { ConversationLink } from './conversation-link.ts'
 import { dial } from './dial.ts'
 import { type ClientOptions, resolveOptions } from './options.ts'
-import { encodeValue } from './payload-text.ts'
 import { DEFAULT_REPLY_TIMEOUT_MS, RemoteConversation } from './remote-conversation.ts'
 import { RemoteResponder } from './remote-responder.ts'
 import { ResponderLink } from './responder-link.ts'

@@ -12,10 +12,10 @@ import {
   type WaitOptions,
 } from '../bus/index.ts'
 import type { PayloadKind } from '../payload.ts'
+import { encodeValue } from '../payload-text.ts'
 import { toLiminalError } from '../thrown.ts'
 import { checkWait, throwIfAborted, waitFor } from '../waiting.ts'
 import type { ClientCore } from './client-core.ts'
-import { encodeValue } from './payload-text.ts'
 import type { PublishLane } from './publish-lane.ts'
 import { PublishRequest } from './publish-request.ts'
 import { subscribeRemotely } from './remote-subscription.ts'

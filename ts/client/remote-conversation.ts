@@ -1,12 +1,12 @@
 import { checkOptions } from '../arguments.ts'
 import type { AskOptions, Conversation } from '../bus/index.ts'
 import type { PayloadKind } from '../payload.ts'
+import { encodeValue } from '../payload-text.ts'
 import { toLiminalError } from '../thrown.ts'
 import { checkWait, throwIfAborted, waitFor } from '../waiting.ts'
 import type { ClientCore } from './client-core.ts'
 import type { ConversationLink } from './conversation-link.ts'
 import { ConversationRequest } from './conversation-request.ts'
-import { encodeValue } from './payload-text.ts'
 
 /** Milliseconds that a request waits for its reply unless told otherwise. */
 export const DEFAULT_REPLY_TIMEOUT_MS = 5_000

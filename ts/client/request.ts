@@ -1,13 +1,14 @@
 import type { FrameBatch } from '../codec/index.ts'
+import { messageHeadBytes } from '../conversation/index.ts'
 import type { LiminalError } from '../errors.ts'
 import type { PayloadKind } from '../payload.ts'
+import { type Encoded, keep } from '../payload-text.ts'
 import { type CausalContext, Column, FrameType, HEAD_WIDTH, ROW_WIDTH } from '../protocol/index.ts'
 import { toLiminalError } from '../thrown.ts'
 import { Call } from './backlog.ts'
 import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
-import { causalBytes, checkFrame, EMPTY_MESSAGE_BYTES } from './frame-size.ts'
-import { type Encoded, keep } from './payload-text.ts'
+import { checkFrame } from './frame-size.ts'
 import { errorFromPeer, lostError } from './peer-error.ts'
 import { readReply } from './reply.ts'
 import type { StreamOwner } from './streams.ts'
@@ -51,7 +52,7 @@ export abstract class Request extends Call implements StreamOwner {
     this.#resolve = resolve
     this.#reject = reject
     this.what = `The request to '${question.subject}'`
-    const others = EMPTY_MESSAGE_BYTES + causalBytes(question.causal)
+    const others = messageHeadBytes(question.causal)
     this.bytes = checkFrame(this.what, others, question.payload, core.settings.frameBytes) + moreBytes
   }
 

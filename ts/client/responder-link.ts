@@ -66,7 +66,7 @@ export class ResponderLink implements StreamOwner, Restorable {
     const attached = new Deferred<boolean>()
     this.#attached = attached
     const flags = OPEN_OFFER | (connection.granted(Capability.CONFIRMATIONS) ? CONFIRM : 0)
-    this.#core.frames.open(connection, this.#stream, BigInt(this.#stream), this.subject, flags)
+    this.#core.frames.open(connection.outbox, this.#stream, this.#stream, this.subject, flags)
     const { requestTimeoutMs } = this.#core.settings
     this.#timer = setTimeout(() => {
       this.#refused(timeoutError(requestTimeoutMs, `Registering the responder of '${this.subject}'`))
@@ -139,7 +139,7 @@ export class ResponderLink implements StreamOwner, Restorable {
     const connection = this.#connection
     if (!connection?.open) return
     const confirms = connection.granted(Capability.CONFIRMATIONS)
-    this.#core.frames.close(connection, this.#stream, BigInt(this.#stream), confirms ? CONFIRM : 0)
+    this.#core.frames.close(connection.outbox, this.#stream, this.#stream, confirms ? CONFIRM : 0)
     if (confirms) {
       const { requestTimeoutMs } = this.#core.settings
       const what = `Withdrawing the responder of '${this.subject}'`

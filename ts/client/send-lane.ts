@@ -1,6 +1,9 @@
 import type { SendCounts } from '../bus/index.ts'
 import type { FrameBatch } from '../codec/index.ts'
+import { causalBytes } from '../conversation/index.ts'
 import type { LiminalError } from '../errors.ts'
+import type { Encoded } from '../payload-text.ts'
+import { PreparedHead } from '../pressure/index.ts'
 import {
   Capability,
   type CausalContext,
@@ -13,10 +16,8 @@ import {
 } from '../protocol/index.ts'
 import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
-import { causalBytes, checkFrame, emptyPublishBytes } from './frame-size.ts'
-import type { Encoded } from './payload-text.ts'
+import { checkFrame, emptyPublishBytes } from './frame-size.ts'
 import { errorFromPeer } from './peer-error.ts'
-import { PreparedHead } from './prepared-head.ts'
 import type { Confirmable } from './send-confirmation.ts'
 import type { StreamOwner } from './streams.ts'
 

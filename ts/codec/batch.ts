@@ -11,6 +11,9 @@ import { readText, view } from './text.ts'
 /** The context of a message that says nothing about its origin; most do not. Frozen because it is shared. */
 const NO_CONTEXT: CausalContext = Object.freeze({ parentId: null, vectorClockEntry: null })
 
+/** The upper half of the largest id that a number holds. */
+const LARGEST_HIGH = 0x1f_ffff
+
 /** The rows of one scan. Frames of the frequent types are built from the columns, the others are decoded again. */
 export class ColumnBatch implements FrameBatch {
   readonly columns: Int32Array
@@ -66,6 +69,28 @@ export class ColumnBatch implements FrameBatch {
     return readU64(this.#bytes, at)
   }
 
+  key(row: number): number | bigint {
+    const at = this.columns[this.#rowAt(row) + Column.ID]
+    if (at === 0) throw new LiminalError('INVALID_ARGUMENT', `FrameBatch.key: the frame of row ${row} has no id`)
+    const high = readU32(this.#bytes, at)
+    return high > LARGEST_HIGH ? readU64(this.#bytes, at) : high * 0x1_0000_0000 + readU32(this.#bytes, at + 4)
+  }
+
+  payload(row: number): Uint8Array {
+    const at = this.#rowAt(row)
+    const start = this.columns[at + Column.PAYLOAD]
+    if (start === 0) throw new LiminalError('INVALID_ARGUMENT', `FrameBatch.payload: the frame of row ${row} has none`)
+    return view(this.#bytes, start, start + this.columns[at + Column.PAYLOAD_LENGTH])
+  }
+
+  causal(row: number): CausalContext {
+    const at = this.#rowAt(row)
+    const start = this.columns[at + Column.ENVELOPE]
+    if (start === 0)
+      throw new LiminalError('INVALID_ARGUMENT', `FrameBatch.causal: the frame of row ${row} has no envelope`)
+    return this.#causal(start + SCHEMA_ID_BYTES, this.columns[at + Column.PAYLOAD])
+  }
+
   channel(row: number): string {
     const at = this.#rowAt(row)
     const typeId = this.columns[at + Column.TYPE]
@@ -103,10 +128,16 @@ export class ColumnBatch implements FrameBatch {
     const causal = start + SCHEMA_ID_BYTES
     return {
       schemaId: view(bytes, start, causal),
-      // Four bytes of length and two absent optionals.
-      causal: payload - causal === 10 ? NO_CONTEXT : readCausal(new Reader(bytes, causal, causal, payload, 'Envelope')),
+      causal: this.#causal(causal, payload),
       payload: view(bytes, payload, payload + this.columns[at + Column.PAYLOAD_LENGTH]),
     }
+  }
+
+  /** @param start where the causal block's length is. @param payload where the payload begins, behind a length of four bytes. */
+  #causal(start: number, payload: number): CausalContext {
+    // Four bytes of length and two absent optionals.
+    if (payload - start === 10) return NO_CONTEXT
+    return readCausal(new Reader(this.#bytes, start, start, payload, 'Envelope'))
   }
 
   #text(start: number, length: number): string {

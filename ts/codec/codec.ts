@@ -26,6 +26,12 @@ export interface FrameBatch extends FrameRows {
   frame(row: number): Frame
   /** The u64 id of a row (column ID). @throws LiminalError `INVALID_ARGUMENT` for a row without one. */
   id(row: number): bigint
+  /** {@link id} as a number up to 2^53 and as a bigint beyond, which makes it cheap to look something up by. */
+  key(row: number): number | bigint
+  /** The payload of a row that has one, a view of `bytes`. @throws LiminalError `INVALID_ARGUMENT` for a row without one. */
+  payload(row: number): Uint8Array
+  /** The causal context of a row with an envelope. @throws LiminalError `INVALID_ARGUMENT` for a row without one. */
+  causal(row: number): CausalContext
   /** The channel name of a Publish or Subscribe row. @throws LiminalError `INVALID_ARGUMENT` for other rows. */
   channel(row: number): string
 }

@@ -10,6 +10,7 @@ import type { Codec, FrameDecoder as StreamFrameDecoder } from './codec.ts'
 
 export { ProtocolError } from '../errors.ts'
 export * from '../protocol/index.ts'
+export { ColumnBatch } from './batch.ts'
 export type { CodecInfo } from './choice.ts'
 export type {
   Codec,

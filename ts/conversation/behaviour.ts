@@ -1,7 +1,9 @@
 import { describe } from '../arguments.ts'
 import { LiminalError } from '../errors.ts'
-import { decodePayload, encodePayload, type PayloadKind } from '../payload.ts'
+import { decodePayload, encodePayload, ownBytes, type PayloadKind } from '../payload.ts'
 import type { CausalContext } from '../protocol/index.ts'
+import { isThenable } from '../thenable.ts'
+import { toLiminalError } from '../thrown.ts'
 import { sayBehaviourFailed } from './diagnostics.ts'
 import type {
   ConversationInfo,
@@ -53,10 +55,21 @@ class BehaviourParticipant<Request> implements Participant {
   }
 
   receive(message: ParticipantMessage, done: MessageFate): void {
-    this.#answer(message).then(
-      (reply) => done.reply(reply),
-      (error: LiminalError) => done.fail(error),
-    )
+    let result: unknown
+    try {
+      result = this.#call(message)
+    } catch (thrown) {
+      const error = toLiminalError(thrown)
+      queueMicrotask(() => done.fail(error))
+      return
+    }
+    // Who answers at once needs no promise. The answer still comes after what else this turn has brought, as everybody's does.
+    if (isThenable(result)) {
+      Promise.resolve(result).then(
+        (value) => this.#settle(value, message, done),
+        (cause: unknown) => done.fail(this.#failure(cause)),
+      )
+    } else queueMicrotask(() => this.#settle(result, message, done))
   }
 
   close(): void {
@@ -64,23 +77,35 @@ class BehaviourParticipant<Request> implements Participant {
   }
 
   /** @throws LiminalError `PAYLOAD_INVALID`, `RESPONDER_FAILED`, and nothing else. */
-  async #answer(message: ParticipantMessage): Promise<Uint8Array | null> {
+  #call(message: ParticipantMessage): unknown {
     const request = this.#decode(message.payload)
     try {
       // The responder's type parameter is its word for what requests are.
-      const result: unknown = await this.#behaviour(request as Request, new Context(this.#conversation, message))
-      if (!message.replyRequested) return null
-      const reply = encodePayload(result === undefined && this.#payload === 'json' ? null : result, this.#payload)
-      // The behaviour may keep what it answered with, as it may behind a connection.
-      return this.#payload === 'bytes' ? new Uint8Array(reply) : reply
+      return this.#behaviour(request as Request, new Context(this.#conversation, message))
     } catch (cause) {
       throw this.#failure(cause)
     }
   }
 
+  #settle(result: unknown, message: ParticipantMessage, done: MessageFate): void {
+    if (!message.replyRequested) {
+      done.reply(null)
+      return
+    }
+    let reply: Uint8Array
+    try {
+      reply = encodePayload(result === undefined && this.#payload === 'json' ? null : result, this.#payload)
+    } catch (cause) {
+      done.fail(this.#failure(cause))
+      return
+    }
+    done.reply(reply)
+  }
+
   #decode(payload: Uint8Array): unknown {
     try {
-      return decodePayload(payload, this.#payload)
+      // A behaviour may keep what it was asked.
+      return this.#payload === 'bytes' ? ownBytes(payload) : decodePayload(payload, this.#payload)
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : describe(cause)
       const message = `The responder for '${this.#conversation.subject}' takes JSON. ${why}`
@@ -98,18 +123,28 @@ class BehaviourParticipant<Request> implements Participant {
 }
 
 class Context implements BehaviourContext {
-  readonly subject: string
-  readonly conversationId: bigint
-  readonly attempt: number
-  readonly causal: CausalContext
+  readonly #conversation: ConversationInfo
   readonly #message: ParticipantMessage
 
   constructor(conversation: ConversationInfo, message: ParticipantMessage) {
-    this.subject = conversation.subject
-    this.conversationId = conversation.id
-    this.attempt = message.attempt
-    this.causal = message.causal
+    this.#conversation = conversation
     this.#message = message
+  }
+
+  get subject(): string {
+    return this.#conversation.subject
+  }
+
+  get conversationId(): bigint {
+    return this.#conversation.id
+  }
+
+  get attempt(): number {
+    return this.#message.attempt
+  }
+
+  get causal(): CausalContext {
+    return this.#message.causal
   }
 
   get signal(): AbortSignal {

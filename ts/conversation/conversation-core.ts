@@ -1,20 +1,34 @@
 import { LiminalError } from '../errors.ts'
+import { countOf, type Few, itemsOf, withItem, withoutItem } from '../few.ts'
+import { ownBytes } from '../payload.ts'
 import type { CausalContext } from '../protocol/index.ts'
 import { throwIfAborted, type WaitLimits } from '../waiting.ts'
 import { saySendFailed } from './diagnostics.ts'
-import { Exchange } from './exchange.ts'
+import { Exchange, type ExchangeKeeper, type ExchangeObserver } from './exchange.ts'
 import type { ConversationInfo, Participant, ParticipantSource } from './participant.ts'
 
 /** Where a conversation stands. `failed` is closed with an error. */
 export type ConversationPhase = 'open' | 'closed' | 'failed'
 
+/** Hears of the end of a conversation, from whichever side it comes. */
+export interface ConversationOwner {
+  /** Called once. `null`: it was closed. */
+  ended(error: LiminalError | null): void
+}
+
+/** Where the live conversations are. */
+export interface ConversationKeeper {
+  /** Called once, when it is over. */
+  over(conversation: ConversationCore, error: LiminalError | null): void
+}
+
 export interface ConversationCoreOptions {
-  readonly id: bigint
+  /** Unique in the bus; below 2^53. */
+  readonly number: number
   readonly subject: string
   /** Messages underway at once, at most. */
   readonly maxPending: number
-  /** Called once, when it is over. */
-  ended(error: LiminalError | null): void
+  readonly keeper: ConversationKeeper
 }
 
 /**
@@ -22,24 +36,27 @@ export interface ConversationCoreOptions {
  *
  * It ends once: by {@link close}, or because its participant left. Everything that waits is settled in the same turn.
  */
-export class ConversationCore {
-  readonly id: bigint
+export class ConversationCore implements ConversationInfo, ExchangeKeeper {
+  readonly number: number
   readonly subject: string
+  /** Who opened it, once that is done. */
+  owner: ConversationOwner | null = null
   readonly #maxPending: number
-  readonly #ended: (error: LiminalError | null) => void
-  readonly #pending = new Set<Exchange>()
+  readonly #keeper: ConversationKeeper
+  #pending: Few<Exchange> = null
   #participant: Participant | null = null
   #phase: ConversationPhase = 'open'
   #error: LiminalError | null = null
-  readonly #forget = (exchange: Exchange): void => {
-    this.#pending.delete(exchange)
-  }
 
   constructor(options: ConversationCoreOptions) {
-    this.id = options.id
+    this.number = options.number
     this.subject = options.subject
     this.#maxPending = options.maxPending
-    this.#ended = (error) => options.ended(error)
+    this.#keeper = options.keeper
+  }
+
+  get id(): bigint {
+    return BigInt(this.number)
   }
 
   get phase(): ConversationPhase {
@@ -53,17 +70,12 @@ export class ConversationCore {
 
   /** Messages underway. */
   get pending(): number {
-    return this.#pending.size
+    return countOf(this.#pending)
   }
 
   /** Brings the participant in. The registry calls it, once, before anything is sent. @throws what the source throws. */
   join(source: ParticipantSource): void {
-    const info: ConversationInfo = {
-      id: this.id,
-      subject: this.subject,
-      leave: (error) => this.#end(error, false),
-    }
-    const participant = source.join(info)
+    const participant = source.join(this)
     // It may have left while it joined.
     if (this.#phase === 'open') this.#participant = participant
   }
@@ -75,7 +87,8 @@ export class ConversationCore {
   request(payload: Uint8Array, causal: CausalContext, limits: WaitLimits): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       throwIfAborted(limits.signal, `The request to '${this.subject}'`)
-      this.begin(payload, causal, limits, resolve, reject)
+      const replied = (reply: Uint8Array | null): void => resolve(ownBytes(reply ?? new Uint8Array(0)))
+      this.begin(payload, causal, limits, { replied, failed: reject })
     })
   }
 
@@ -83,33 +96,38 @@ export class ConversationCore {
    * The same for who has thousands of them: no promise, and an exchange that can be abandoned without a signal.
    * @throws LiminalError `CONVERSATION_CLOSED`, `LIMIT_EXCEEDED`.
    */
-  begin(
-    payload: Uint8Array,
-    causal: CausalContext,
-    limits: WaitLimits,
-    resolve: (reply: Uint8Array) => void,
-    reject: (error: LiminalError) => void,
-  ): Exchange {
+  begin(payload: Uint8Array, causal: CausalContext, limits: WaitLimits | null, observer: ExchangeObserver): Exchange {
     const participant = this.#admit()
-    const exchange = new Exchange(payload, causal, resolve, reject, this.#forget)
-    exchange.limit(limits, `The request to '${this.subject}'`)
+    const exchange = new Exchange(payload, causal, true, observer, this)
+    if (limits !== null) exchange.limit(limits, `The request to '${this.subject}'`)
     this.#hand(participant, exchange)
     return exchange
   }
 
   /**
-   * Sends a message that wants no reply. What goes wrong later is said on the diagnostics channel `SEND_FAILED`. `settled` is called once nobody has the payload
-   * any more.
+   * Sends a message that wants no reply. What goes wrong later is said on the diagnostics channel `SEND_FAILED`. `settled` is called once the participant is done with it.
    * @throws LiminalError `CONVERSATION_CLOSED`, `LIMIT_EXCEEDED`.
    */
   send(payload: Uint8Array, causal: CausalContext, settled?: () => void): void {
     const participant = this.#admit()
-    const failed = (error: LiminalError): void => saySendFailed(this.subject, this.id, error)
-    const forget = (exchange: Exchange): void => {
-      this.#forget(exchange)
-      settled?.()
+    const observer: ExchangeObserver = {
+      replied: () => settled?.(),
+      failed: (error) => {
+        settled?.()
+        saySendFailed(this.subject, this.id, error)
+      },
     }
-    this.#hand(participant, new Exchange(payload, causal, null, failed, forget))
+    this.#hand(participant, new Exchange(payload, causal, false, observer, this))
+  }
+
+  /** See ExchangeKeeper. */
+  settled(exchange: Exchange): void {
+    this.#pending = withoutItem(this.#pending, exchange)
+  }
+
+  /** See ConversationInfo. */
+  leave(error: LiminalError | null): void {
+    this.#end(error, false)
   }
 
   /**
@@ -124,7 +142,7 @@ export class ConversationCore {
     if (this.#participant === null) {
       throw this.#error ?? new LiminalError('CONVERSATION_CLOSED', `The conversation with '${this.subject}' is over.`)
     }
-    if (this.#pending.size >= this.#maxPending) {
+    if (countOf(this.#pending) >= this.#maxPending) {
       const message = `The conversation with '${this.subject}' has ${this.#maxPending} messages underway. Await replies before sending more.`
       throw new LiminalError('LIMIT_EXCEEDED', message)
     }
@@ -132,12 +150,13 @@ export class ConversationCore {
   }
 
   #hand(participant: Participant, exchange: Exchange): void {
-    this.#pending.add(exchange)
+    this.#pending = withItem(this.#pending, exchange)
     try {
-      participant.receive(exchange.message, exchange)
+      participant.receive(exchange, exchange)
     } catch (error) {
       exchange.fail(asFailure(error, this.subject))
     }
+    exchange.release()
   }
 
   #end(error: LiminalError | null, tellParticipant: boolean): void {
@@ -154,15 +173,15 @@ export class ConversationCore {
         saySendFailed(this.subject, this.id, asFailure(failure, this.subject))
       }
     }
-    this.#ended(error)
+    this.#keeper.over(this, error)
   }
 
   /** An error is made only if somebody waits for it: most conversations end with nothing underway. */
   #abandonPending(error: LiminalError | null): void {
-    if (this.#pending.size === 0) return
+    if (this.#pending === null) return
     const why = error ?? new LiminalError('CONVERSATION_CLOSED', `The conversation with '${this.subject}' was closed.`)
-    for (const exchange of [...this.#pending]) {
-      if (error !== null || exchange.message.replyRequested) exchange.abandon(why)
+    for (const exchange of itemsOf(this.#pending)) {
+      if (error !== null || exchange.replyRequested) exchange.abandon(why)
     }
   }
 }

@@ -1,6 +1,6 @@
 import { checkInteger, checkName } from '../arguments.ts'
 import { LiminalError } from '../errors.ts'
-import { ConversationCore } from './conversation-core.ts'
+import { ConversationCore, type ConversationKeeper, type ConversationOwner } from './conversation-core.ts'
 import type { ParticipantSource } from './participant.ts'
 
 export interface ConversationRegistryOptions {
@@ -26,13 +26,14 @@ interface Subject {
 }
 
 /** Who answers what, and all live conversations. */
-export class ConversationRegistry {
+export class ConversationRegistry implements ConversationKeeper {
   readonly #fallback: ParticipantSource | null
   readonly #maxConversations: number
   readonly #maxPending: number
   readonly #subjects = new Map<string, Subject>()
-  readonly #live = new Map<bigint, ConversationCore>()
-  #lastId = 0n
+  readonly #live = new Map<number, ConversationCore>()
+  /** Ids are numbers here: a thousand years at a million a second. */
+  #lastNumber = 0
 
   /** @throws LiminalError `INVALID_ARGUMENT`. */
   constructor(options: ConversationRegistryOptions = {}) {
@@ -72,19 +73,19 @@ export class ConversationRegistry {
   /**
    * Opens a conversation with the next source of a subject. A source that cannot join is passed over.
    *
-   * @param options `ended` is called once, when the conversation is over.
+   * @param owner is told once, when the conversation is over.
    * @throws LiminalError `INVALID_ARGUMENT`, `NO_RESPONDER`, `LIMIT_EXCEEDED`, or what the last source threw if none could join.
    */
-  open(subject: string, options: { ended(error: LiminalError | null): void }): ConversationCore {
-    checkName('subject', subject)
+  open(subject: string, owner: ConversationOwner): ConversationCore {
     if (this.#live.size >= this.#maxConversations) {
       const message = `A conversation with '${subject}' cannot be opened: ${this.#maxConversations} are open. Close some, or raise maxConversations.`
       throw new LiminalError('LIMIT_EXCEEDED', message)
     }
     const entry = this.#subjects.get(subject)
     if (entry === undefined) {
+      checkName('subject', subject)
       if (this.#fallback === null) throw noResponder(subject)
-      return this.#openWith(subject, this.#fallback, options)
+      return this.#openWith(subject, this.#fallback, owner)
     }
     let failure: unknown
     let passedOver: ParticipantSource | null = null
@@ -98,13 +99,13 @@ export class ConversationRegistry {
         continue
       }
       try {
-        return this.#openWith(subject, source, options)
+        return this.#openWith(subject, source, owner)
       } catch (error) {
         failure = error
       }
     }
     // An error for each source would make a refusal dear where there are thousands.
-    if (failure === undefined && passedOver !== null) return this.#openWith(subject, passedOver, options)
+    if (failure === undefined && passedOver !== null) return this.#openWith(subject, passedOver, owner)
     throw failure ?? noResponder(subject)
   }
 
@@ -113,29 +114,26 @@ export class ConversationRegistry {
     for (const conversation of [...this.#live.values()]) conversation.close(error)
   }
 
-  #openWith(
-    subject: string,
-    source: ParticipantSource,
-    options: { ended(error: LiminalError | null): void },
-  ): ConversationCore {
-    this.#lastId++
-    const id = this.#lastId
-    let joined = false
+  /** See ConversationKeeper. */
+  over(conversation: ConversationCore, error: LiminalError | null): void {
+    this.#live.delete(conversation.number)
+    conversation.owner?.ended(error)
+  }
+
+  #openWith(subject: string, source: ParticipantSource, owner: ConversationOwner): ConversationCore {
+    this.#lastNumber++
     const core = new ConversationCore({
-      id,
+      number: this.#lastNumber,
       subject,
       maxPending: this.#maxPending,
-      ended: (error) => {
-        this.#live.delete(id)
-        if (joined) options.ended(error)
-      },
+      keeper: this,
     })
     core.join(source)
     if (core.phase !== 'open') {
       throw core.error ?? new LiminalError('PARTICIPANT_GONE', `The responder for '${subject}' left while it joined.`)
     }
-    this.#live.set(id, core)
-    joined = true
+    this.#live.set(core.number, core)
+    core.owner = owner
     return core
   }
 

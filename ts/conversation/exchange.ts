@@ -2,40 +2,42 @@ import { LiminalError } from '../errors.ts'
 import type { CausalContext } from '../protocol/index.ts'
 import { abortedError, timeoutError, type WaitLimits } from '../waiting.ts'
 import { AbandonableMessage } from './abandonable-message.ts'
-import type { MessageFate, ParticipantMessage } from './participant.ts'
+import type { MessageFate } from './participant.ts'
+
+/** Hears what became of an exchange: one call of either, unless it goes out of its way to listen twice. */
+export interface ExchangeObserver {
+  /** The participant is done. `reply` is good for this call, and `null` where none was wanted. */
+  replied(reply: Uint8Array | null): void
+  failed(error: LiminalError): void
+}
+
+/** Told when an exchange is settled, before its observer. */
+export interface ExchangeKeeper {
+  settled(exchange: Exchange): void
+}
 
 /**
- * One message of a conversation until its fate is known. It settles exactly once: by the participant, by its own limits, or by the end of
- * the conversation; what comes later is dropped.
+ * One message of a conversation until its fate is known, and what its participant is told of it: one object, because there may be very many. It settles exactly
+ * once: by the participant, by its own limits, or by the end of the conversation; what comes later is dropped.
  */
-export class Exchange implements MessageFate {
-  readonly message: ParticipantMessage
-  readonly #message: AbandonableMessage
-  readonly #settled: (exchange: Exchange) => void
-  readonly #resolve: ((reply: Uint8Array) => void) | null
-  readonly #reject: (error: LiminalError) => void
+export class Exchange extends AbandonableMessage implements MessageFate {
+  readonly #keeper: ExchangeKeeper
+  readonly #observer: ExchangeObserver
   #open = true
   #timer: NodeJS.Timeout | null = null
   #signal: AbortSignal | null = null
   #abort: (() => void) | null = null
 
-  /**
-   * @param resolve Takes the reply; `null` if none is wanted.
-   * @param reject Takes what went wrong.
-   * @param settled Told when it is settled, before the two above.
-   */
   constructor(
     payload: Uint8Array,
     causal: CausalContext,
-    resolve: ((reply: Uint8Array) => void) | null,
-    reject: (error: LiminalError) => void,
-    settled: (exchange: Exchange) => void,
+    replyRequested: boolean,
+    observer: ExchangeObserver,
+    keeper: ExchangeKeeper,
   ) {
-    this.#message = new AbandonableMessage(payload, causal, resolve !== null)
-    this.message = this.#message
-    this.#resolve = resolve
-    this.#reject = reject
-    this.#settled = settled
+    super(payload, causal, replyRequested)
+    this.#observer = observer
+    this.#keeper = keeper
   }
 
   /** Whether it still waits. */
@@ -44,8 +46,7 @@ export class Exchange implements MessageFate {
   }
 
   /** Gives up by itself, and tells the participant so, when the limits are reached. `what` as in `waitFor`. */
-  limit(limits: WaitLimits, what: string): void {
-    const { timeoutMs, signal } = limits
+  limit({ timeoutMs, signal }: WaitLimits, what: string): void {
     if (timeoutMs !== undefined) {
       this.#timer = setTimeout(() => this.abandon(timeoutError(timeoutMs, what)), timeoutMs)
     }
@@ -59,22 +60,21 @@ export class Exchange implements MessageFate {
   /** The participant is done with it. `reply` is `null` where none was wanted. */
   reply(reply: Uint8Array | null): void {
     if (!this.#close()) return
-    if (this.#resolve === null) return
-    if (reply === null)
-      this.#reject(new LiminalError('RESPONDER_FAILED', 'The responder took the request but gave no reply.'))
-    else this.#resolve(reply)
+    if (reply !== null || !this.replyRequested) this.#observer.replied(reply)
+    else
+      this.#observer.failed(new LiminalError('RESPONDER_FAILED', 'The responder took the request but gave no reply.'))
   }
 
   /** The participant could not do it. */
   fail(error: LiminalError): void {
-    if (this.#close()) this.#reject(error)
+    if (this.#close()) this.#observer.failed(error)
   }
 
   /** Nobody waits for it any more: it fails, and the participant is told so by its signal. */
-  abandon(error: LiminalError): void {
+  override abandon(error: LiminalError): void {
     if (!this.#close()) return
-    this.#message.abandon(error)
-    this.#reject(error)
+    super.abandon(error)
+    this.#observer.failed(error)
   }
 
   #close(): boolean {
@@ -85,7 +85,7 @@ export class Exchange implements MessageFate {
     this.#timer = null
     this.#signal = null
     this.#abort = null
-    this.#settled(this)
+    this.#keeper.settled(this)
     return true
   }
 }

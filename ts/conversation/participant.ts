@@ -1,16 +1,22 @@
 import type { LiminalError } from '../errors.ts'
 import type { CausalContext } from '../protocol/index.ts'
 
+/** Hears that nobody waits for a message any more. */
+export interface AbandonListener {
+  abandoned(error: LiminalError): void
+}
+
 /** One message on its way to a participant. */
 export interface ParticipantMessage {
+  /** Until {@link Participant.receive} returns: who keeps it longer copies it, because it may keep much more memory alive than it is. */
   readonly payload: Uint8Array
   readonly causal: CausalContext
   /** Whether somebody waits for the result. */
   readonly replyRequested: boolean
   /** Aborted when nobody waits any more. Made when it is first looked at. */
   readonly signal: AbortSignal
-  /** Called instead, by who does not need a signal, when nobody waits any more; at once if that is so already. One listener. */
-  onAbandoned(listener: (error: LiminalError) => void): void
+  /** Told instead, for who does not need a signal, when nobody waits any more; at once if that is so already. One listener. */
+  onAbandoned(listener: AbandonListener): void
   /** 1 for the first try. */
   readonly attempt: number
 }
@@ -20,7 +26,7 @@ export interface ParticipantMessage {
  * such as to leave, cannot overtake its reply (design §7). The first call counts, later ones change nothing.
  */
 export interface MessageFate {
-  /** It was processed. `reply` is the caller's to give away, and `null` where none was requested. */
+  /** It was processed. `reply` is good for this call, and `null` where none was requested. */
   reply(reply: Uint8Array | null): void
   /** It was not: `RESPONDER_FAILED`, `PARTICIPANT_GONE` ... */
   fail(error: LiminalError): void

@@ -1,12 +1,26 @@
-import type { MessageFate, ParticipantMessage } from '../conversation/index.ts'
+import type { AbandonListener, MessageFate, ParticipantMessage } from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
 import type { SessionContext } from './context.ts'
 import type { RemoteParticipant } from './remote-participant.ts'
 import type { ServerStreams } from './server-streams.ts'
 
-interface Ask {
+/** One request that the peer has to answer. */
+class Ask implements AbandonListener {
+  readonly streamId: number
   readonly participant: RemoteParticipant
   readonly done: MessageFate
+  readonly #asks: Asks
+
+  constructor(asks: Asks, streamId: number, participant: RemoteParticipant, done: MessageFate) {
+    this.#asks = asks
+    this.streamId = streamId
+    this.participant = participant
+    this.done = done
+  }
+
+  abandoned(error: LiminalError): void {
+    this.#asks.abandon(this, error)
+  }
 }
 
 /** Requests that the peer has to answer, each on an even stream of its own. */
@@ -38,14 +52,14 @@ export class Asks {
       return
     }
     const streamId = this.#streams.open()
-    const ask: Ask = { participant, done }
+    const ask = new Ask(this, streamId, participant, done)
     this.#byStream.set(streamId, ask)
     const failure = participant.transmit(streamId, message)
     if (failure !== null) this.fail(streamId, failure)
-    else message.onAbandoned((error) => this.#abandon(streamId, ask, error))
+    else message.onAbandoned(ask)
   }
 
-  /** The answer came. */
+  /** The answer came. It is good for this call. */
   reply(streamId: number, reply: Uint8Array): void {
     this.#take(streamId)?.done.reply(reply)
   }
@@ -61,17 +75,17 @@ export class Asks {
   }
 
   /** Nobody waits for the answer any more: the peer is told, and an answer that is underway finds nobody on its stream. */
-  #abandon(streamId: number, ask: Ask, cause: LiminalError): void {
+  abandon(ask: Ask, cause: LiminalError): void {
+    const { streamId, participant, done } = ask
     // Answered already, and the stream may be somebody else's by now.
     if (this.#byStream.get(streamId) !== ask) return
     this.#take(streamId)
-    const { participant, done } = ask
     const text = `Nobody waits for the reply of '${participant.subject}' any more.`
     const error = new LiminalError('ABORTED', text, { cause })
     const refusal = this.#context.refusal(error)
     // A peer that has left knows. Without room it is left out: the peer then works in vain, and nothing else is lost.
     if (participant.live) {
-      const { id: conversationId } = participant
+      const conversationId = BigInt(participant.number)
       this.#context.output.offer({ type: 'ConversationError', flags: 0, streamId, conversationId, ...refusal })
     }
     done.fail(error)

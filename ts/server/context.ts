@@ -1,6 +1,6 @@
 import type { BusCore } from '../bus/index.ts'
+import type { FrameBatch } from '../codec/index.ts'
 import type { LiminalError } from '../errors.ts'
-import type { ConversationClose, ConversationOpen, Unsubscribe } from '../protocol/index.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { Output } from './output.ts'
 import type { Refusal } from './refusals.ts'
@@ -18,7 +18,7 @@ export interface SessionContext {
   /** Whether the peer was granted a capability. */
   granted(capability: number): boolean
   /** Echoes a frame that is done, to a peer that asked for it (extension `CONFIRMATIONS`). */
-  confirm(frame: ConversationOpen | ConversationClose | Unsubscribe): void
+  confirm(batch: FrameBatch, row: number): void
   /** An error in the words that this peer understands. */
   refusal(error: LiminalError): Refusal
   /** Tells that something underway has finished, for an end that waits for it. */

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import type { Codec, FrameBatch, FrameDecoder, NameTable } from '../codec/index.ts'
+import type { FrameBatch, FrameDecoder, NameTable } from '../codec/index.ts'
 import { Column, FrameType, HEAD_WIDTH, ROW_WIDTH } from '../protocol/index.ts'
 import { ParkedBatch } from './parked-batch.ts'
 
@@ -9,7 +9,6 @@ const MOST_PARKED_BYTES = 2 * 1024 * 1024
 const MOST_PARKED_FRAMES = 64 * 1024
 
 export interface IntakeOptions {
-  readonly codec: Codec
   readonly decoder: FrameDecoder
   /** The table that the decoder looks channel names up in. */
   readonly names: NameTable
@@ -171,8 +170,8 @@ export class Intake {
   /** Leaves the decoder's rows from `first` on for later, all but Accept. */
   #park(first: number): void {
     const { batch } = this.#decoder
-    const { codec, names, take } = this.#options
-    const parked = new ParkedBatch(batch, first, FrameType.Accept, codec, names)
+    const { names, take } = this.#options
+    const parked = new ParkedBatch(batch, first, FrameType.Accept, names)
     if (parked.count > 0) {
       this.#parked.push(parked)
       this.#parkedBytes += parked.length

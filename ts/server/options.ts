@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { checkBoolean, checkCodec, checkOptions, invalidArgument } from '../arguments.ts'
 import { type Codec, codec as chosenCodec } from '../codec/index.ts'
+import { ConversationFrames } from '../conversation/index.ts'
 import { DEFAULT_PORT } from '../protocol/index.ts'
 import { MAX_TIMEOUT_MS } from '../waiting.ts'
 import { resolveLimits, type ServerLimits } from './limits.ts'
@@ -59,6 +60,8 @@ export interface ResolvedOptions {
   readonly keepaliveMs: number
   readonly replyTimeoutMs: number
   readonly codec: Codec
+  /** The frames of conversations, prepared by that codec. */
+  readonly frames: ConversationFrames
 }
 
 /** @throws LiminalError `INVALID_ARGUMENT` that names the option. */
@@ -66,6 +69,7 @@ export function resolveOptions(options: ServerOptions): ResolvedOptions {
   checkOptions('options', options)
   checkCodec('codec', options.codec)
   checkBoolean('deliver', options.deliver)
+  const codec = options.codec ?? chosenCodec
   return {
     port: integer('port', options.port ?? DEFAULT_PORT, 0, 65_535),
     host: hostOf(options.host ?? '127.0.0.1'),
@@ -75,7 +79,8 @@ export function resolveOptions(options: ServerOptions): ResolvedOptions {
     handshakeTimeoutMs: integer('handshakeTimeoutMs', options.handshakeTimeoutMs ?? 5_000, 1, MAX_TIMEOUT_MS),
     keepaliveMs: integer('keepaliveMs', options.keepaliveMs ?? 30_000, 0, MAX_TIMEOUT_MS),
     replyTimeoutMs: integer('replyTimeoutMs', options.replyTimeoutMs ?? 5_000, 1, MAX_TIMEOUT_MS),
-    codec: options.codec ?? chosenCodec,
+    codec,
+    frames: new ConversationFrames(codec),
   }
 }
 

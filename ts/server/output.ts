@@ -1,8 +1,10 @@
 import type { Writable } from 'node:stream'
 import type { Codec } from '../codec/index.ts'
+import { type ConversationFrames, messageHeadBytes, openBytes, type ParticipantMessage } from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
+import { ownBytes } from '../payload.ts'
 import { Outbox } from '../pressure/index.ts'
-import type { ConversationMessage, Frame } from '../protocol/index.ts'
+import { type Frame, NO_CAUSE, NO_SCHEMA, REPLY_REQUESTED } from '../protocol/index.ts'
 
 /** Bytes of a PublishAck frame. */
 const PUBLISH_ACK_BYTES = 18
@@ -13,6 +15,7 @@ const REPLY_MARGIN_BYTES = 4 * 1024 * 1024
 
 export interface OutputOptions {
   readonly codec: Codec
+  readonly frames: ConversationFrames
   readonly capacityBytes: number
   /** Bytes of the largest frame sent. */
   readonly frameBytes: number
@@ -131,14 +134,44 @@ export class Output {
     return true
   }
 
+  /** Opens a conversation towards the peer if there is room for that as data, and returns whether there was. */
+  open(streamId: number, conversationId: number, subject: string): boolean {
+    if (!this.hasRoom(openBytes(subject))) return false
+    this.#options.frames.open(this.outbox, streamId, conversationId, subject, 0)
+    return true
+  }
+
+  /** Sends a message of a conversation if there is room for it as data, and returns whether there was. */
+  message(streamId: number, conversationId: number, message: ParticipantMessage): boolean {
+    const { causal, payload, replyRequested } = message
+    if (!this.hasRoom(messageHeadBytes(causal) + payload.length)) return false
+    const { frames } = this.#options
+    if (replyRequested) frames.request(this.outbox, streamId, conversationId, causal, payload)
+    else frames.message(this.outbox, streamId, conversationId, causal, payload)
+    return true
+  }
+
+  /** Closes a conversation that was opened towards the peer. */
+  closeConversation(streamId: number, conversationId: number): void {
+    const { frames } = this.#options
+    if (this.#takesReply(frames.closeBytes)) frames.close(this.outbox, streamId, conversationId, 0)
+  }
+
   /**
    * Sends the reply of a conversation. Many large ones may be ready at once, faster than any peer can read: those without room wait for it, up to
    * `answerBytes`. Returns whether it was sent or waits.
    */
-  answer(frame: ConversationMessage): boolean {
-    const length = this.#codec.encodedLength(frame)
+  answer(streamId: number, conversationId: number | bigint, payload: Uint8Array): boolean {
+    const length = messageHeadBytes(null) + payload.length
+    if (this.#closed || this.#overflowed) return true
+    if (this.#waiting.length === 0 && this.hasRoom(length)) {
+      this.#options.frames.request(this.outbox, streamId, conversationId, null, payload)
+      return true
+    }
     if (this.#waitingBytes > 0 && this.#waitingBytes + length > this.#options.answerBytes) return false
-    this.#line(frame, length)
+    const envelope = { schemaId: NO_SCHEMA, causal: NO_CAUSE, payload: ownBytes(payload) }
+    const id = BigInt(conversationId)
+    this.#line({ type: 'ConversationMessage', flags: REPLY_REQUESTED, streamId, conversationId: id, envelope }, length)
     return true
   }
 

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import type { BusCore } from '../bus/index.ts'
 import type { FrameBatch, FrameDecoder } from '../codec/index.ts'
 import { LiminalError, ProtocolError } from '../errors.ts'
-import type { Accept, Connect, ConversationClose, ConversationOpen, Frame, Unsubscribe } from '../protocol/index.ts'
+import type { Accept, Connect, Frame } from '../protocol/index.ts'
 import { Capability, CONFIRM, Column, FrameType, HEAD_WIDTH, ReasonCode, ROW_WIDTH } from '../protocol/index.ts'
 import { toLiminalError } from '../thrown.ts'
 import type { SessionContext } from './context.ts'
@@ -73,6 +73,7 @@ export class Session implements SessionContext {
     this.#onClosed = onClosed
     this.output = new Output(socket, {
       codec: options.codec,
+      frames: options.frames,
       capacityBytes: options.limits.outboxBytes,
       frameBytes: options.limits.frameBytes,
       answerBytes: options.limits.pendingRequestBytesPerConnection,
@@ -84,7 +85,6 @@ export class Session implements SessionContext {
     const { names } = bus.channels
     const decoder = new codec.FrameDecoder({ maxFrameBytes: limits.frameBytes, names })
     this.#intake = new Intake(socket, {
-      codec,
       decoder,
       names,
       hold: (batch, row) => this.#hold(batch, row),
@@ -129,8 +129,9 @@ export class Session implements SessionContext {
     return (this.#capabilities & capability) !== 0
   }
 
-  confirm(frame: ConversationOpen | ConversationClose | Unsubscribe): void {
-    if ((frame.flags & CONFIRM) !== 0 && this.granted(Capability.CONFIRMATIONS)) this.output.converse(frame)
+  confirm(batch: FrameBatch, row: number): void {
+    const flags = batch.columns[HEAD_WIDTH + row * ROW_WIDTH + Column.FLAGS]
+    if ((flags & CONFIRM) !== 0 && this.granted(Capability.CONFIRMATIONS)) this.output.converse(batch.frame(row))
   }
 
   refusal(error: LiminalError): Refusal {
@@ -177,8 +178,24 @@ export class Session implements SessionContext {
   #take(batch: FrameBatch, row: number): number {
     const typeId = batch.columns[HEAD_WIDTH + row * ROW_WIDTH + Column.TYPE]
     if (this.#phase === 'handshake') checkBeforeConnect(typeId)
-    if (typeId === FrameType.Publish) return this.#publishing.publish(batch, row)
-    this.#dispatch(batch.frame(row))
+    switch (typeId) {
+      case FrameType.Publish:
+        return this.#publishing.publish(batch, row)
+      case FrameType.ConversationOpen:
+        this.#exchange.open(batch, row)
+        break
+      case FrameType.ConversationMessage:
+        this.#exchange.message(batch, row)
+        break
+      case FrameType.ConversationClose:
+        this.#exchange.close(batch, row)
+        break
+      case FrameType.Unsubscribe:
+        this.#subscriptions.unsubscribe(batch, row)
+        break
+      default:
+        this.#dispatch(batch.frame(row))
+    }
     return 1
   }
 
@@ -196,23 +213,11 @@ export class Session implements SessionContext {
       case 'Subscribe':
         this.#subscriptions.subscribe(frame)
         break
-      case 'Unsubscribe':
-        this.#subscriptions.unsubscribe(frame)
-        break
       case 'Accept':
         this.#accept(frame)
         break
-      case 'ConversationOpen':
-        this.#exchange.open(frame)
-        break
-      case 'ConversationMessage':
-        this.#exchange.message(frame)
-        break
       case 'ConversationError':
         this.#exchange.fail(frame)
-        break
-      case 'ConversationClose':
-        this.#exchange.close(frame)
         break
       case 'WorkerRegister':
         registerWorker(this, frame)

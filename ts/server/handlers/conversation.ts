@@ -1,46 +1,82 @@
-import type { ConversationCore, Exchange } from '../../conversation/index.ts'
+import { CoarseClock } from '../../coarse-clock.ts'
+import type { FrameBatch } from '../../codec/index.ts'
+import {
+  type Exchange as BusExchange,
+  type ConversationCore,
+  type ConversationOwner,
+  type ExchangeObserver,
+  messageHeadBytes,
+} from '../../conversation/index.ts'
 import { LiminalError } from '../../errors.ts'
-import type {
-  CausalContext,
-  ConversationClose,
-  ConversationError,
-  ConversationMessage,
-  ConversationOpen,
-} from '../../protocol/index.ts'
-import { NO_CAUSE, NO_SCHEMA, REPLY_REQUESTED } from '../../protocol/index.ts'
+import { type Few, hasItem, itemsOf, withItem, withoutItem } from '../../few.ts'
+import type { CausalContext, ConversationClose, ConversationError } from '../../protocol/index.ts'
+import { Column, HEAD_WIDTH, REPLY_REQUESTED, ROW_WIDTH } from '../../protocol/index.ts'
 import { toLiminalError } from '../../thrown.ts'
+import { timeoutError } from '../../waiting.ts'
 import type { SessionContext } from '../context.ts'
 
 /** The longest that a request of a peer with a deadline of its own is kept, in milliseconds. */
 const LONGEST_REQUEST_MS = 600_000
 
 /** A request without an answer yet. */
-interface Pending {
+class Pending implements ExchangeObserver {
   readonly entry: Entry
   readonly streamId: number
   /** Of its payload. */
   readonly bytes: number
+  /** The tick of the clock at which it is given up; `Infinity` where its exchange watches the time. */
+  readonly deadline: number
   /** `null` until it is on its way. */
-  exchange: Exchange | null
+  exchange: BusExchange | null = null
+  readonly #conversations: Conversations
+
+  constructor(conversations: Conversations, entry: Entry, streamId: number, bytes: number, deadline: number) {
+    this.#conversations = conversations
+    this.entry = entry
+    this.streamId = streamId
+    this.bytes = bytes
+    this.deadline = deadline
+  }
+
+  replied(reply: Uint8Array | null): void {
+    if (reply !== null) this.#conversations.answered(this, reply)
+  }
+
+  failed(error: LiminalError): void {
+    this.#conversations.failed(this, error)
+  }
 }
 
 /** A conversation that the peer opened, under the id that the peer chose. */
-interface Entry {
-  readonly id: bigint
+class Entry implements ConversationOwner {
+  readonly id: number | bigint
   /** The stream of the open, where the peer hears of an end that it did not ask for. */
   readonly streamId: number
-  core: ConversationCore | null
-  readonly pending: Set<Pending>
+  core: ConversationCore | null = null
+  pending: Few<Pending> = null
   /** What ended it from the other side, for a peer that can only be told when it asks. */
-  ended: LiminalError | null
+  error: LiminalError | null = null
+  readonly #conversations: Conversations
+
+  constructor(conversations: Conversations, id: number | bigint, streamId: number) {
+    this.#conversations = conversations
+    this.id = id
+    this.streamId = streamId
+  }
+
+  ended(error: LiminalError | null): void {
+    this.#conversations.ended(this, error)
+  }
 }
 
 /** The conversations that the peer opened: open, messages with and without reply, close. */
 export class Conversations {
   readonly #context: SessionContext
-  readonly #entries = new Map<bigint, Entry>()
+  readonly #entries = new Map<number | bigint, Entry>()
   /** Requests of a peer that can give one up, by their stream. */
   readonly #byStream = new Map<number, Pending>()
+  /** For requests of peers with a deadline of their own. */
+  #clock: CoarseClock | null = null
   #pending = 0
   #pendingBytes = 0
 
@@ -57,19 +93,13 @@ export class Conversations {
     return this.#pending
   }
 
-  has(id: bigint): boolean {
+  has(id: number | bigint): boolean {
     return this.#entries.has(id)
   }
 
-  /** `held` is what the peer has open beside these: its responders. */
-  open(frame: ConversationOpen, held: number): void {
-    const entry: Entry = {
-      id: frame.conversationId,
-      streamId: frame.streamId,
-      core: null,
-      pending: new Set(),
-      ended: null,
-    }
+  /** `held` is what the peer has open beside these: its responders. Returns whether it was opened. */
+  open(streamId: number, id: number | bigint, subject: string, held: number): boolean {
+    const entry = new Entry(this, id, streamId)
     try {
       const { refusing, options } = this.#context
       if (refusing !== null) throw refusing
@@ -80,45 +110,45 @@ export class Conversations {
           `A connection may hold ${most} conversations and responders; close one first.`,
         )
       }
-      entry.core = this.#context.bus.conversations.open(frame.subject, { ended: (error) => this.#ended(entry, error) })
+      entry.core = this.#context.bus.conversations.open(subject, entry)
     } catch (thrown) {
-      this.#refuse(frame.streamId, frame.conversationId, toLiminalError(thrown))
-      return
+      this.#refuse(streamId, id, toLiminalError(thrown))
+      return false
     }
-    this.#entries.set(entry.id, entry)
-    this.#context.confirm(frame)
+    this.#entries.set(id, entry)
+    return true
   }
 
-  message(frame: ConversationMessage): void {
-    const entry = this.#entries.get(frame.conversationId)
+  message(batch: FrameBatch, row: number): void {
+    const at = HEAD_WIDTH + row * ROW_WIDTH
+    const streamId = batch.columns[at + Column.STREAM] >>> 0
+    const id = batch.key(row)
+    const entry = this.#entries.get(id)
     const core = entry?.core ?? null
     if (entry === undefined || core === null) {
-      const text = `No conversation ${frame.conversationId} is open on this connection; open it first.`
-      const error = entry?.ended ?? new LiminalError('CONVERSATION_NOT_FOUND', text)
-      this.#refuse(frame.streamId, frame.conversationId, error)
+      const text = `No conversation ${id} is open on this connection; open it first.`
+      this.#refuse(streamId, id, entry?.error ?? new LiminalError('CONVERSATION_NOT_FOUND', text))
       return
     }
-    // The received bytes are reused; what a participant gets is its own.
-    const payload = new Uint8Array(frame.envelope.payload)
-    const { causal } = frame.envelope
-    if ((frame.flags & REPLY_REQUESTED) !== 0) this.#request(entry, core, frame.streamId, payload, causal)
-    else this.#send(entry, core, frame.streamId, payload, causal)
+    const payload = batch.payload(row)
+    const causal = batch.causal(row)
+    if ((batch.columns[at + Column.FLAGS] & REPLY_REQUESTED) !== 0)
+      this.#request(entry, core, streamId, payload, causal)
+    else this.#send(entry, core, streamId, payload, causal)
   }
 
   /** The peer has given up the request on this stream, and the conversation goes on. A request that was answered meanwhile is not there any more. */
   withdraw(frame: ConversationError): void {
     const pending = this.#byStream.get(frame.streamId)
-    if (pending === undefined || pending.entry.id !== frame.conversationId || !this.#take(pending)) return
+    if (pending === undefined || BigInt(pending.entry.id) !== frame.conversationId || !this.#take(pending)) return
     pending.exchange?.abandon(new LiminalError('ABORTED', 'The asking side gave this request up.'))
     this.#context.settled()
   }
 
   /** Requests underway are answered with an error first. An id that is not open is as good as closed. */
-  close(frame: ConversationClose): void {
-    const entry = this.#entries.get(frame.conversationId)
+  close(id: number | bigint): void {
+    const entry = this.#entries.get(id)
     if (entry !== undefined) this.#close(entry, null)
-    this.#context.confirm(frame)
-    this.#context.settled()
   }
 
   /** The connection is over: everybody who works for this peer hears of it. */
@@ -134,19 +164,32 @@ export class Conversations {
       return
     }
     const extended = this.#context.capabilities !== 0
-    const pending: Pending = { entry, streamId, bytes: payload.length, exchange: null }
-    entry.pending.add(pending)
+    const deadline = extended ? this.#deadline() : Number.POSITIVE_INFINITY
+    const pending = new Pending(this, entry, streamId, payload.length, deadline)
+    entry.pending = withItem(entry.pending, pending)
     if (extended) this.#byStream.set(streamId, pending)
     this.#pending++
     this.#pendingBytes += pending.bytes
-    const timeoutMs = extended ? LONGEST_REQUEST_MS : options.replyTimeoutMs
-    const answered = (reply: Uint8Array): void => this.#answered(pending, reply)
-    const failed = (error: LiminalError): void => this.#failed(pending, error)
     try {
-      pending.exchange = core.begin(payload, causal, { timeoutMs }, answered, failed)
+      pending.exchange = core.begin(payload, causal, extended ? null : { timeoutMs: options.replyTimeoutMs }, pending)
     } catch (thrown) {
-      failed(toLiminalError(thrown))
+      this.failed(pending, toLiminalError(thrown))
     }
+  }
+
+  #deadline(): number {
+    this.#clock ??= new CoarseClock(LONGEST_REQUEST_MS, (tick) => this.#expire(tick))
+    return this.#clock.deadline()
+  }
+
+  #expire(tick: number): boolean {
+    for (const entry of [...this.#entries.values()]) {
+      for (const { deadline, exchange } of itemsOf(entry.pending)) {
+        if (deadline > tick || exchange === null) continue
+        exchange.abandon(timeoutError(LONGEST_REQUEST_MS, `The request to '${entry.core?.subject}'`))
+      }
+    }
+    return this.#pending > 0
   }
 
   /** Why no request of so many bytes may be underway beside the others, or `null`. */
@@ -184,29 +227,24 @@ export class Conversations {
     }
   }
 
-  #answered(pending: Pending, reply: Uint8Array): void {
+  /** See Pending. */
+  answered(pending: Pending, reply: Uint8Array): void {
     if (!this.#take(pending)) return
     const { output, options } = this.#context
-    const { entry } = pending
-    const frame: ConversationMessage = {
-      type: 'ConversationMessage',
-      flags: REPLY_REQUESTED,
-      streamId: pending.streamId,
-      conversationId: entry.id,
-      envelope: { schemaId: NO_SCHEMA, causal: NO_CAUSE, payload: reply },
-    }
+    const { entry, streamId } = pending
     const most = options.limits.frameBytes
-    if (options.codec.encodedLength(frame) > most) {
+    if (messageHeadBytes(null) + reply.length > most) {
       const text = `The reply has ${reply.length} bytes; a frame of this server carries ${most} at most, header and all.`
-      this.#refuse(pending.streamId, entry.id, new LiminalError('LIMIT_EXCEEDED', text))
-    } else if (!output.answer(frame)) {
+      this.#refuse(streamId, entry.id, new LiminalError('LIMIT_EXCEEDED', text))
+    } else if (!output.answer(streamId, entry.id, reply)) {
       const text = `The reply has ${reply.length} bytes, and too many replies wait for this connection already; ask for less at once.`
-      this.#refuse(pending.streamId, entry.id, new LiminalError('LIMIT_EXCEEDED', text))
+      this.#refuse(streamId, entry.id, new LiminalError('LIMIT_EXCEEDED', text))
     }
     this.#context.settled()
   }
 
-  #failed(pending: Pending, error: LiminalError): void {
+  /** See Pending. */
+  failed(pending: Pending, error: LiminalError): void {
     if (!this.#take(pending)) return
     this.#refuse(pending.streamId, pending.entry.id, error)
     this.#context.settled()
@@ -214,15 +252,17 @@ export class Conversations {
 
   /** Whether the request still waits for its answer; a close may have answered it already. */
   #take(pending: Pending): boolean {
-    if (!pending.entry.pending.delete(pending)) return false
+    const { entry } = pending
+    if (!hasItem(entry.pending, pending)) return false
+    entry.pending = withoutItem(entry.pending, pending)
     if (this.#byStream.get(pending.streamId) === pending) this.#byStream.delete(pending.streamId)
     this.#pending--
     this.#pendingBytes -= pending.bytes
     return true
   }
 
-  /** The conversation ended from the other side: the participant left, or the bus closed it. */
-  #ended(entry: Entry, error: LiminalError | null): void {
+  /** See Entry. The conversation ended from the other side: the participant left, or the bus closed it. */
+  ended(entry: Entry, error: LiminalError | null): void {
     if (this.#entries.get(entry.id) !== entry) return
     const reason =
       error ?? new LiminalError('CONVERSATION_CLOSED', `Conversation ${entry.id} was ended by its participant.`)
@@ -230,7 +270,7 @@ export class Conversations {
     entry.core = null
     // A peer of 1.0 takes an unexpected frame for the answer to its last request: it is told when it uses the conversation again.
     if (this.#context.capabilities === 0) {
-      entry.ended = reason
+      entry.error = reason
       return
     }
     this.#entries.delete(entry.id)
@@ -242,17 +282,18 @@ export class Conversations {
   /** @param error what requests underway are answered with; `null`: that the peer closed it. Most conversations end with none, so it is made when needed. */
   #close(entry: Entry, error: LiminalError | null): void {
     this.#entries.delete(entry.id)
-    if (entry.pending.size > 0) this.#failPending(entry, error ?? closedUnderway(entry))
+    if (entry.pending !== null) this.#failPending(entry, error ?? closedUnderway(entry))
     // Without an error: messages that want no reply are finished, requests are answered already.
     entry.core?.close()
   }
 
   #failPending(entry: Entry, error: LiminalError): void {
-    for (const pending of [...entry.pending]) this.#failed(pending, error)
+    for (const pending of itemsOf(entry.pending)) this.failed(pending, error)
   }
 
-  #refuse(streamId: number, conversationId: bigint, error: LiminalError): void {
+  #refuse(streamId: number, id: number | bigint, error: LiminalError): void {
     const refusal = this.#context.refusal(error)
+    const conversationId = BigInt(id)
     this.#context.output.converse({ type: 'ConversationError', flags: 0, streamId, conversationId, ...refusal })
   }
 }
@@ -263,6 +304,7 @@ function closedUnderway(entry: Entry): LiminalError {
 }
 
 function closeOf(entry: Entry): ConversationClose {
-  const { streamId, id: conversationId } = entry
+  const { streamId } = entry
+  const conversationId = BigInt(entry.id)
   return { type: 'ConversationClose', flags: 0, streamId, conversationId, reasonCode: null, message: null }
 }

@@ -1,24 +1,35 @@
+import type { FrameBatch } from '../../codec/index.ts'
 import { LiminalError, ProtocolError } from '../../errors.ts'
-import type {
-  ConversationClose,
-  ConversationError,
-  ConversationMessage,
-  ConversationOpen,
+import type { ConversationError } from '../../protocol/index.ts'
+import {
+  Capability,
+  Column,
+  HEAD_WIDTH,
+  HEADER_BYTES,
+  OPEN_OFFER,
+  ReasonCode,
+  ROW_WIDTH,
 } from '../../protocol/index.ts'
-import { Capability, OPEN_OFFER, ReasonCode } from '../../protocol/index.ts'
 import type { SessionContext } from '../context.ts'
+import { LastText } from '../last-text.ts'
 import { Conversations } from './conversation.ts'
 import { Responders } from './responder.ts'
+
+/** Offset of the subject's length in a ConversationOpen frame. */
+const SUBJECT_AT = HEADER_BYTES + 8
 
 /**
  * The conversation frames of a session, in both directions. What the peer opened, conversations and registrations, lives on odd streams under ids of the
  * peer's choice; what the server opened towards it lives on even streams under ids of the bus. The parity of the stream tells the two apart, whatever
  * the ids. A peer without the extension `RESPONDERS` has nothing but its own conversations, on streams as it likes.
+ *
+ * Frames are taken as rows: a request is four of them, and objects for each would cost more than everything else that is done for it.
  */
 export class Exchange {
   readonly conversations: Conversations
   readonly responders: Responders
   readonly #context: SessionContext
+  readonly #subject = new LastText()
 
   constructor(context: SessionContext) {
     this.#context = context
@@ -31,24 +42,34 @@ export class Exchange {
     return this.conversations.pending + this.responders.pending
   }
 
-  open(frame: ConversationOpen): void {
-    const { flags, streamId, conversationId } = frame
+  open(batch: FrameBatch, row: number): void {
+    const { bytes, columns } = batch
+    const at = HEAD_WIDTH + row * ROW_WIDTH
+    const streamId = columns[at + Column.STREAM] >>> 0
+    const id = batch.key(row)
     if (this.#isServers(streamId)) {
       const text = `Stream ${streamId} is even, and even streams are the server's to open; use an odd one.`
-      this.#refuse(frame, new ProtocolError('InvalidStream', ReasonCode.InvalidStream, text))
-    } else if (this.conversations.has(conversationId) || this.responders.has(conversationId)) {
-      const text = `Conversation ${conversationId} is open on this connection already; use an id of its own.`
-      this.#refuse(frame, new LiminalError('CONVERSATION_EXISTS', text))
-    } else if ((flags & OPEN_OFFER) !== 0 && this.#context.granted(Capability.RESPONDERS)) {
-      this.responders.offer(frame, this.conversations.size)
-    } else {
-      this.conversations.open(frame, this.responders.size)
+      this.#refuse(streamId, id, new ProtocolError('InvalidStream', ReasonCode.InvalidStream, text))
+      return
     }
+    if (this.conversations.has(id) || this.responders.has(id)) {
+      const text = `Conversation ${id} is open on this connection already; use an id of its own.`
+      this.#refuse(streamId, id, new LiminalError('CONVERSATION_EXISTS', text))
+      return
+    }
+    const lengthAt = columns[at + Column.START] + SUBJECT_AT
+    const length = columns[at + Column.LENGTH] - SUBJECT_AT - 4
+    const subject = this.#subject.read(bytes, lengthAt + 4, length)
+    const isOffer = (columns[at + Column.FLAGS] & OPEN_OFFER) !== 0 && this.#context.granted(Capability.RESPONDERS)
+    const opened = isOffer
+      ? this.responders.offer(streamId, id, subject, this.conversations.size)
+      : this.conversations.open(streamId, id, subject, this.responders.size)
+    if (opened) this.#context.confirm(batch, row)
   }
 
-  message(frame: ConversationMessage): void {
-    if (this.#isServers(frame.streamId)) this.responders.reply(frame)
-    else this.conversations.message(frame)
+  message(batch: FrameBatch, row: number): void {
+    if (this.#isServers(streamOf(batch, row))) this.responders.reply(batch, row)
+    else this.conversations.message(batch, row)
   }
 
   /** In 1.0 only a server sends it; it is skipped then. */
@@ -57,10 +78,13 @@ export class Exchange {
     else if (this.#context.capabilities !== 0) this.conversations.withdraw(frame)
   }
 
-  close(frame: ConversationClose): void {
-    if (this.#isServers(frame.streamId)) this.responders.leave(frame)
-    else if (this.responders.has(frame.conversationId)) this.responders.withdraw(frame)
-    else this.conversations.close(frame)
+  close(batch: FrameBatch, row: number): void {
+    const id = batch.key(row)
+    if (this.#isServers(streamOf(batch, row))) this.responders.leave(batch, row)
+    else if (this.responders.has(id)) this.responders.withdraw(id)
+    else this.conversations.close(id)
+    this.#context.confirm(batch, row)
+    this.#context.settled()
   }
 
   /** The connection is over, for both sides of every conversation. */
@@ -73,8 +97,13 @@ export class Exchange {
     return streamId % 2 === 0 && this.#context.granted(Capability.RESPONDERS)
   }
 
-  #refuse({ streamId, conversationId }: ConversationOpen, error: LiminalError): void {
+  #refuse(streamId: number, id: number | bigint, error: LiminalError): void {
     const refusal = this.#context.refusal(error)
+    const conversationId = BigInt(id)
     this.#context.output.converse({ type: 'ConversationError', flags: 0, streamId, conversationId, ...refusal })
   }
+}
+
+function streamOf({ columns }: FrameBatch, row: number): number {
+  return columns[HEAD_WIDTH + row * ROW_WIDTH + Column.STREAM] >>> 0
 }

@@ -1,17 +1,12 @@
 import { MAX_NAME_BYTES } from '../../arguments.ts'
+import type { FrameBatch } from '../../codec/index.ts'
 import type { ConversationInfo, Participant, ParticipantSource, Registration } from '../../conversation/index.ts'
 import { type ErrorCode, LiminalError } from '../../errors.ts'
-import type {
-  ConversationClose,
-  ConversationError,
-  ConversationMessage,
-  ConversationOpen,
-} from '../../protocol/index.ts'
-import { codeOf, HEADER_BYTES } from '../../protocol/index.ts'
+import { Column, type ConversationError, codeOf, HEAD_WIDTH, HEADER_BYTES, ROW_WIDTH } from '../../protocol/index.ts'
 import { toLiminalError } from '../../thrown.ts'
 import { Asks, gone } from '../asks.ts'
 import type { SessionContext } from '../context.ts'
-import { RemoteParticipant } from '../remote-participant.ts'
+import { type ParticipantKeeper, RemoteParticipant } from '../remote-participant.ts'
 import { ServerStreams } from '../server-streams.ts'
 
 /** Bytes of a ConversationOpen, at most. */
@@ -32,12 +27,14 @@ const OWN_WORDS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 /**
  * The subjects that the peer answers (extension `RESPONDERS`): its registrations, and the conversations that the server opened towards it.
  */
-export class Responders {
+export class Responders implements ParticipantKeeper {
   readonly #context: SessionContext
-  readonly #registrations = new Map<bigint, Registration>()
+  /** By the id that the peer chose. */
+  readonly #registrations = new Map<number | bigint, Registration>()
   readonly #streams = new ServerStreams()
   readonly #asks: Asks
-  readonly #participants = new Map<bigint, RemoteParticipant>()
+  /** By the number of their conversation. */
+  readonly #participants = new Map<number | bigint, RemoteParticipant>()
 
   constructor(context: SessionContext) {
     this.#context = context
@@ -54,12 +51,12 @@ export class Responders {
     return this.#asks.size
   }
 
-  has(id: bigint): boolean {
+  has(id: number | bigint): boolean {
     return this.#registrations.has(id)
   }
 
-  /** `held` is what the peer has open beside these: its conversations. */
-  offer(frame: ConversationOpen, held: number): void {
+  /** `held` is what the peer has open beside these: its conversations. Returns whether it was registered. */
+  offer(streamId: number, id: number | bigint, subject: string, held: number): boolean {
     const { bus, options, output, refusing } = this.#context
     try {
       if (refusing !== null) throw refusing
@@ -71,21 +68,19 @@ export class Responders {
         )
       }
       const source: ParticipantSource = { canJoin: () => this.#canJoin(), join: (info) => this.#join(info) }
-      this.#registrations.set(frame.conversationId, bus.conversations.register(frame.subject, source))
+      this.#registrations.set(id, bus.conversations.register(subject, source))
     } catch (thrown) {
-      const { streamId, conversationId } = frame
       const refusal = this.#context.refusal(toLiminalError(thrown))
-      output.reply({ type: 'ConversationError', flags: 0, streamId, conversationId, ...refusal })
-      return
+      output.reply({ type: 'ConversationError', flags: 0, streamId, conversationId: BigInt(id), ...refusal })
+      return false
     }
-    this.#context.confirm(frame)
+    return true
   }
 
   /** Takes a registration back. Conversations underway go on. */
-  withdraw(frame: ConversationClose): void {
-    this.#registrations.get(frame.conversationId)?.withdraw()
-    this.#registrations.delete(frame.conversationId)
-    this.#context.confirm(frame)
+  withdraw(id: number | bigint): void {
+    this.#registrations.get(id)?.withdraw()
+    this.#registrations.delete(id)
   }
 
   withdrawAll(): void {
@@ -94,27 +89,30 @@ export class Responders {
   }
 
   /** The peer answers a request. An answer that nobody waits for any more is dropped. */
-  reply(frame: ConversationMessage): void {
-    if (this.#asks.participant(frame.streamId)?.id !== frame.conversationId) return
-    this.#asks.reply(frame.streamId, new Uint8Array(frame.envelope.payload))
+  reply(batch: FrameBatch, row: number): void {
+    const streamId = batch.columns[HEAD_WIDTH + row * ROW_WIDTH + Column.STREAM] >>> 0
+    if (this.#asks.participant(streamId)?.number === batch.key(row)) this.#asks.reply(streamId, batch.payload(row))
   }
 
   /** The peer fails one request, or, on the stream of the open, the conversation. */
   fail(frame: ConversationError): void {
     const error = errorOf(frame.reasonCode, frame.message)
-    if (this.#asks.participant(frame.streamId)?.id === frame.conversationId) {
+    const number = Number(frame.conversationId)
+    if (this.#asks.participant(frame.streamId)?.number === number) {
       this.#asks.fail(frame.streamId, error)
       return
     }
-    const participant = this.#participants.get(frame.conversationId)
+    const participant = this.#participants.get(number)
     if (participant?.streamId === frame.streamId) participant.leave(error)
   }
 
   /** The peer leaves a conversation that the server opened. */
-  leave(frame: ConversationClose): void {
-    const error = frame.reasonCode === null ? null : errorOf(frame.reasonCode, frame.message)
-    this.#participants.get(frame.conversationId)?.leave(error)
-    this.#context.confirm(frame)
+  leave(batch: FrameBatch, row: number): void {
+    const participant = this.#participants.get(batch.key(row))
+    if (participant === undefined) return
+    const frame = batch.frame(row)
+    if (frame.type !== 'ConversationClose') return
+    participant.leave(frame.reasonCode === null ? null : errorOf(frame.reasonCode, frame.message))
   }
 
   /** The connection is over: whoever waits for this peer hears of it at once. */
@@ -140,20 +138,24 @@ export class Responders {
       )
     }
     const streamId = this.#streams.open()
-    const { id: conversationId, subject } = info
-    if (!output.offer({ type: 'ConversationOpen', flags: 0, streamId, conversationId, subject })) {
+    const { subject } = info
+    const number = Number(info.id)
+    if (!output.open(streamId, number, subject)) {
       this.#streams.close(streamId)
       throw new LiminalError(
         'OUTBOX_FULL',
         `The connection of the responder of '${subject}' is too far behind; try again later.`,
       )
     }
-    const participant = new RemoteParticipant(this.#context, this.#asks, info, streamId, (closed) => {
-      this.#participants.delete(closed.id)
-      this.#streams.close(closed.streamId)
-    })
-    this.#participants.set(info.id, participant)
+    const participant = new RemoteParticipant(this.#context, this.#asks, info, number, streamId, this)
+    this.#participants.set(number, participant)
     return participant
+  }
+
+  /** See ParticipantKeeper. */
+  closed({ number, streamId }: RemoteParticipant): void {
+    this.#participants.delete(number)
+    this.#streams.close(streamId)
   }
 }
 

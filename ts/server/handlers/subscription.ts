@@ -1,6 +1,7 @@
 import type { ChannelSubscription } from '../../channel/index.ts'
+import type { FrameBatch } from '../../codec/index.ts'
 import { LiminalError, ProtocolError } from '../../errors.ts'
-import type { Accept, Subscribe, Unsubscribe } from '../../protocol/index.ts'
+import type { Accept, Subscribe } from '../../protocol/index.ts'
 import { Capability, ReasonCode } from '../../protocol/index.ts'
 import { toLiminalError } from '../../thrown.ts'
 import type { SessionContext } from '../context.ts'
@@ -43,13 +44,13 @@ export class Subscriptions {
   }
 
   /** An id that is not a subscription of this session is as good as unsubscribed. */
-  unsubscribe(frame: Unsubscribe): void {
-    const entry = this.#byId.get(frame.subscriptionId)
+  unsubscribe(batch: FrameBatch, row: number): void {
+    const entry = this.#byId.get(batch.id(row))
     if (entry !== undefined) {
       this.#forget(entry)
       this.#end(entry)
     }
-    this.#context.confirm(frame)
+    this.#context.confirm(batch, row)
     this.#context.settled()
   }
 

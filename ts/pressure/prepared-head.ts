@@ -1,7 +1,7 @@
 import type { Codec } from '../codec/index.ts'
-import type { Outbox } from '../pressure/index.ts'
+import { type Encoded, lengthBound, writeText } from '../payload-text.ts'
 import { type CausalContext, HEADER_BYTES, NO_SCHEMA } from '../protocol/index.ts'
-import { type Encoded, lengthBound, writeText } from './payload-text.ts'
+import type { Outbox } from './outbox.ts'
 
 const EMPTY = new Uint8Array(0)
 const STREAM_AT = 2
@@ -35,7 +35,7 @@ export class PreparedHead {
     return new PreparedHead(bytes, HEADER_BYTES + 4 + Buffer.byteLength(channel))
   }
 
-  /** The head of a ConversationMessage; stream and id are set by {@link aim}. */
+  /** The head of a ConversationMessage; stream and id are set by {@link setTarget}. */
   static message(codec: Codec, flags: number, causal: CausalContext): PreparedHead {
     const envelope = { schemaId: NO_SCHEMA, causal, payload: EMPTY }
     const bytes = codec.encode({ type: 'ConversationMessage', flags, streamId: 1, conversationId: 0n, envelope })
@@ -48,8 +48,8 @@ export class PreparedHead {
   }
 
   /** Sets stream and conversation id for the next message. */
-  aim(stream: number, conversationId: bigint): void {
-    aim(this.#bytes, stream, conversationId)
+  setTarget(stream: number, conversationId: number | bigint): void {
+    setTarget(this.#bytes, stream, conversationId)
   }
 
   /** Writes the frame to the outbox. Its length must have been checked before. */
@@ -90,11 +90,16 @@ export class PreparedHead {
   }
 }
 
-/** Sets the stream, and the u64 id that the payload starts with, of an encoded frame. */
-export function aim(frame: Uint8Array, stream: number, id: bigint): void {
+/** Sets the stream, and the u64 id that the payload starts with, of an encoded frame. Ids up to 2^53 may be numbers. */
+export function setTarget(frame: Uint8Array, stream: number, id: number | bigint): void {
   writeU32(frame, STREAM_AT, stream)
-  writeU32(frame, ID_AT, Number(id >> 32n))
-  writeU32(frame, ID_AT + 4, Number(id & 0xffff_ffffn))
+  if (typeof id === 'number') {
+    writeU32(frame, ID_AT, Math.floor(id / 0x1_0000_0000))
+    writeU32(frame, ID_AT + 4, id)
+  } else {
+    writeU32(frame, ID_AT, Number(id >> 32n))
+    writeU32(frame, ID_AT + 4, Number(id & 0xffff_ffffn))
+  }
 }
 
 function writeU32(target: Uint8Array, offset: number, value: number): void {

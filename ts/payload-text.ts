@@ -1,4 +1,4 @@
-import { encodePayload, type PayloadKind } from '../payload.ts'
+import { encodePayload, type PayloadKind } from './payload.ts'
 
 /** A payload on its way: JSON as text that becomes UTF-8 only where it is written, or bytes. */
 export type Encoded = string | Uint8Array
