@@ -17,14 +17,14 @@ export class CoarseClock {
     this.#onTick = onTick
   }
 
-  /** The tick at which one span from now is over. */
-  deadline(): number {
+  /** The tick at which `ms` from now are over; by default one span. */
+  deadline(ms: number = TICKS * this.#intervalMs): number {
     if (this.#timer === null) {
       this.#timer = setInterval(() => this.#advance(), this.#intervalMs)
       this.#timer.unref()
     }
     // The running tick may be nearly over.
-    return this.#tick + TICKS + 1
+    return this.#tick + Math.ceil(ms / this.#intervalMs) + 1
   }
 
   stop(): void {

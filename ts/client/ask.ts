@@ -16,10 +16,11 @@ export class Ask extends Request {
   constructor(
     core: ClientCore,
     question: Question,
+    deadline: number,
     resolve: (reply: unknown) => void,
     reject: (error: LiminalError) => void,
   ) {
-    super(core, question, openBytes(question.subject), resolve, reject)
+    super(core, question, openBytes(question.subject), deadline, resolve, reject)
   }
 
   override receive(batch: FrameBatch, row: number): void {

@@ -35,8 +35,10 @@ export abstract class Call {
     return false
   }
 
-  /** The coarse clock moved on. */
-  expire(_tick: number): void {}
+  /** The coarse clock moved on. Returns whether it still waits for a tick. */
+  expire(_tick: number): boolean {
+    return false
+  }
 
   /** Leaves the backlog, if it waits there. */
   unpark(): void {

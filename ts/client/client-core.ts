@@ -15,6 +15,8 @@ import { Reconnection } from './reconnection.ts'
 import { ResponderTable } from './responder-table.ts'
 import { StatusFeed } from './status.ts'
 
+/** Milliseconds that a request waits for its reply unless told otherwise. */
+export const DEFAULT_REPLY_TIMEOUT_MS = 5_000
 /** Calls that may wait for room or for a connection. */
 const MAX_WAITING_CALLS = 65_536
 /** Bytes that may wait so, and bytes kept for another attempt: this many outboxes. */
@@ -71,7 +73,8 @@ export class ClientCore {
     this.frames = new ConversationFrames(settings.codec)
     this.maxRetainedBytes = settings.outboxBytes * WAITING_OUTBOXES
     this.#backlog = new Backlog(MAX_WAITING_CALLS, this.maxRetainedBytes)
-    this.#clock = new CoarseClock(settings.requestTimeoutMs, (tick) => this.#expire(tick))
+    const spanMs = Math.min(settings.requestTimeoutMs, DEFAULT_REPLY_TIMEOUT_MS)
+    this.#clock = new CoarseClock(spanMs, (tick) => this.#expire(tick))
   }
 
   /** The connection, while it can be written to. */
@@ -96,7 +99,12 @@ export class ClientCore {
 
   /** The tick at which a publish without a timeout of its own gives up. */
   deadline(): number {
-    return this.#clock.deadline()
+    return this.#clock.deadline(this.settings.requestTimeoutMs)
+  }
+
+  /** The same for a request. */
+  replyDeadline(): number {
+    return this.#clock.deadline(DEFAULT_REPLY_TIMEOUT_MS)
   }
 
   /** Starts to use a connection. */
@@ -123,6 +131,13 @@ export class ClientCore {
     const restored = [...this.restorables].map(async (part) => ((await part.attach(connection)) ? part.channel : null))
     if (again) void this.#announce(connection, restored)
     this.#pump()
+  }
+
+  /** Whether `bytes` may be written to a connection now, past nobody who waits. */
+  hasRoom(connection: Connection, bytes: number): boolean {
+    if (connection !== this.#connection || this.#backlog.size > 0) return false
+    const { outbox } = connection
+    return outbox.fits(bytes) || outbox.waitingBytes === 0
   }
 
   /**
@@ -344,7 +359,7 @@ export class ClientCore {
     let waiting = this.#backlog.size > 0
     for (const call of this.#backlog.list()) call.expire(tick)
     for (const lane of this.lanes) waiting = lane.expire(tick) || waiting
-    return waiting
+    return this.#connection?.streams.expire(tick) || waiting
   }
 }
 

@@ -19,7 +19,7 @@ export class ConversationRequest extends Request {
     resolve: (reply: unknown) => void,
     reject: (error: LiminalError) => void,
   ) {
-    super(core, question, 0, resolve, reject)
+    super(core, question, 0, Number.POSITIVE_INFINITY, resolve, reject)
     this.#link = link
     link.hold(this)
   }

@@ -1,77 +1,106 @@
 import type { FrameBatch } from '../codec/index.ts'
-import { AbandonableMessage, type MessageFate, type Participant } from '../conversation/index.ts'
+import {
+  AbandonableMessage,
+  type ConversationInfo,
+  type MessageFate,
+  messageHeadBytes,
+  type Participant,
+} from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
-import { type CausalContext, Column, HEAD_WIDTH, NO_CAUSE, ROW_WIDTH, SCHEMA_ID_BYTES } from '../protocol/index.ts'
+import { type Few, hasItem, itemsOf, withItem, withoutItem } from '../few.ts'
+import type { CausalContext } from '../protocol/index.ts'
 import { toLiminalError } from '../thrown.ts'
 import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
+import { checkFrame } from './frame-size.ts'
 import type { InboundConversations } from './inbound-conversations.ts'
 import { InboundReply } from './inbound-reply.ts'
-import { payloadOf } from './reply.ts'
 import type { ResponderLink } from './responder-link.ts'
 
-/** What one conversation from the server is made of. */
-export interface InboundParts {
-  readonly core: ClientCore
-  readonly connection: Connection
-  readonly inbound: InboundConversations
-  readonly responder: ResponderLink
-  readonly id: bigint
-  /** The stream of the open. */
+/** One message that is being worked on here, and what becomes of it. */
+class InboundMessage extends AbandonableMessage implements MessageFate {
+  /** Of a request: its own, where the answer goes. */
   readonly stream: number
-  /** The participant left. */
-  readonly left: (error: LiminalError | null) => void
+  readonly #conversation: InboundConversation
+
+  constructor(
+    conversation: InboundConversation,
+    stream: number,
+    payload: Uint8Array,
+    causal: CausalContext,
+    replyRequested: boolean,
+  ) {
+    super(payload, causal, replyRequested)
+    this.stream = stream
+    this.#conversation = conversation
+  }
+
+  reply(reply: Uint8Array | null): void {
+    this.#conversation.answer(this, reply)
+  }
+
+  fail(error: LiminalError): void {
+    this.#conversation.fail(this, error)
+  }
 }
 
-/** Schema id, length, and two absent options: an envelope that says nothing about its origin. */
-const EMPTY_CAUSAL_ENVELOPE = SCHEMA_ID_BYTES + 4 + 2 + 4
-
 /** One conversation that the server opened towards this connection, and who answers it here. */
-export class InboundConversation {
-  readonly #parts: InboundParts
+export class InboundConversation implements ConversationInfo {
+  /** The id that the server chose. */
+  readonly key: number | bigint
+  readonly subject: string
+  /** The stream of the open. */
+  readonly stream: number
+  readonly #core: ClientCore
+  readonly #connection: Connection
+  readonly #inbound: InboundConversations
   readonly #participant: Participant
-  /** Messages being worked on: requests by their stream. */
-  readonly #requests = new Map<number, AbandonableMessage>()
-  readonly #messages = new Set<AbandonableMessage>()
+  /** Messages being worked on. */
+  #underway: Few<InboundMessage> = null
   #open = true
 
-  constructor(parts: InboundParts) {
-    this.#parts = parts
-    const { id, responder, left } = parts
-    this.#participant = responder.source.join({ id, subject: responder.subject, leave: left })
+  constructor(
+    core: ClientCore,
+    connection: Connection,
+    inbound: InboundConversations,
+    responder: ResponderLink,
+    key: number | bigint,
+    stream: number,
+  ) {
+    this.#core = core
+    this.#connection = connection
+    this.#inbound = inbound
+    this.key = key
+    this.subject = responder.subject
+    this.stream = stream
+    this.#participant = responder.source.join(this)
+  }
+
+  get id(): bigint {
+    return BigInt(this.key)
+  }
+
+  /** See ConversationInfo. */
+  leave(error: LiminalError | null): void {
+    this.#inbound.left(this, error)
   }
 
   message(batch: FrameBatch, row: number, stream: number, replyRequested: boolean): void {
-    const payload = payloadOf(batch, row)
-    const message = new AbandonableMessage(payload, causalOf(this.#parts.connection, batch, row), replyRequested)
-    if (replyRequested) this.#requests.set(stream, message)
-    else this.#messages.add(message)
-    const done: MessageFate = {
-      reply: (reply) => {
-        if (this.#take(message, stream)) this.#answer(stream, reply)
-      },
-      // A message without a reply has nobody to tell: the behaviour's runner has reported it.
-      fail: (error) => {
-        if (this.#take(message, stream) && replyRequested) this.#parts.inbound.refuse(stream, this.#parts.id, error)
-      },
-    }
+    const message = new InboundMessage(this, stream, batch.payload(row), batch.causal(row), replyRequested)
+    this.#underway = withItem(this.#underway, message)
     try {
-      this.#participant.receive(message, done)
+      this.#participant.receive(message, message)
     } catch (thrown) {
-      done.fail(toLiminalError(thrown))
+      message.fail(toLiminalError(thrown))
     }
-  }
-
-  /** The stream of the open. */
-  get stream(): number {
-    return this.#parts.stream
+    message.release()
   }
 
   /** The asking side gave one request up. It may have been answered a moment ago. */
   withdraw(stream: number): void {
-    const message = this.#requests.get(stream)
-    this.#requests.delete(stream)
-    message?.abandon(nobodyWaits())
+    for (const message of itemsOf(this.#underway)) {
+      if (message.stream === stream && message.replyRequested && this.#take(message)) message.abandon(nobodyWaits())
+    }
   }
 
   /**
@@ -82,42 +111,44 @@ export class InboundConversation {
   close(well: boolean): void {
     if (!this.#open) return
     this.#open = false
-    const abandoned = well ? [...this.#requests.values()] : [...this.#requests.values(), ...this.#messages]
-    this.#requests.clear()
-    this.#messages.clear()
-    for (const message of abandoned) message.abandon(nobodyWaits())
+    const underway = itemsOf(this.#underway)
+    this.#underway = null
+    for (const message of underway) if (!well || message.replyRequested) message.abandon(nobodyWaits())
     this.#participant.close()
   }
 
-  /** Whether somebody still waited for what became of it. */
-  #take(message: AbandonableMessage, stream: number): boolean {
-    if (!message.replyRequested) return this.#messages.delete(message)
-    return this.#requests.get(stream) === message && this.#requests.delete(stream)
-  }
-
-  #answer(stream: number, reply: Uint8Array | null): void {
-    if (reply === null) return
-    const { core, connection, inbound, id } = this.#parts
+  /** See InboundMessage. */
+  answer(message: InboundMessage, reply: Uint8Array | null): void {
+    if (!this.#take(message) || reply === null) return
+    const { stream } = message
+    const connection = this.#connection
     if (!connection.open) return
     try {
-      core.submit(new InboundReply(core, connection, stream, id, reply))
+      const bytes = checkFrame('The reply', messageHeadBytes(null), reply, this.#core.settings.frameBytes)
+      // Mostly there is room, and it need not wait for any.
+      if (this.#core.hasRoom(connection, bytes))
+        this.#core.frames.request(connection.outbox, stream, this.key, null, reply)
+      else this.#core.submit(new InboundReply(this.#core, connection, stream, this.key, reply, bytes))
     } catch (thrown) {
       const error = toLiminalError(thrown)
       const text = `The reply could not be sent: ${error.message}`
-      inbound.refuse(stream, id, new LiminalError('RESPONDER_FAILED', text, { cause: error }))
+      this.#inbound.refuse(stream, this.key, new LiminalError('RESPONDER_FAILED', text, { cause: error }))
     }
+  }
+
+  /** See InboundMessage. A message without a reply has nobody to tell: the behaviour's runner has reported it. */
+  fail(message: InboundMessage, error: LiminalError): void {
+    if (this.#take(message) && message.replyRequested) this.#inbound.refuse(message.stream, this.key, error)
+  }
+
+  /** Whether somebody still waited for what became of it. */
+  #take(message: InboundMessage): boolean {
+    if (!hasItem(this.#underway, message)) return false
+    this.#underway = withoutItem(this.#underway, message)
+    return true
   }
 }
 
 function nobodyWaits(): LiminalError {
   return new LiminalError('ABORTED', 'Nobody waits for the reply any more: the asking side gave up, closed or is gone.')
-}
-
-function causalOf(connection: Connection, batch: FrameBatch, row: number): CausalContext {
-  const at = HEAD_WIDTH + row * ROW_WIDTH
-  const start = batch.columns[at + Column.ENVELOPE]
-  const payload = batch.columns[at + Column.PAYLOAD]
-  if (payload - start === EMPTY_CAUSAL_ENVELOPE) return NO_CAUSE
-  const envelope = batch.bytes.subarray(start, payload + batch.columns[at + Column.PAYLOAD_LENGTH])
-  return connection.settings.codec.extractCausalContext(envelope)
 }

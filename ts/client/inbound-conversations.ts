@@ -1,10 +1,12 @@
 import type { FrameBatch } from '../codec/index.ts'
 import { LiminalError } from '../errors.ts'
+import { LastText } from '../last-text.ts'
 import {
   Capability,
   Column,
   FrameType,
   HEAD_WIDTH,
+  HEADER_BYTES,
   REPLY_REQUESTED,
   ReasonCode,
   ROW_WIDTH,
@@ -18,6 +20,8 @@ import type { StreamOwner } from './streams.ts'
 
 /** Conversations that a server may hold open towards one connection. */
 const MAX_CONVERSATIONS = 65_536
+/** Offset of the subject in a ConversationOpen frame. */
+const SUBJECT_AT = HEADER_BYTES + 8 + 4
 /** UTF-16 units of an error's text that go on the wire. */
 const LONGEST_TEXT = 1_024
 
@@ -25,7 +29,8 @@ const LONGEST_TEXT = 1_024
 export class InboundConversations implements StreamOwner {
   readonly #core: ClientCore
   readonly #connection: Connection
-  readonly #conversations = new Map<bigint, InboundConversation>()
+  readonly #conversations = new Map<number | bigint, InboundConversation>()
+  readonly #subject = new LastText()
 
   constructor(core: ClientCore, connection: Connection) {
     this.#core = core
@@ -43,18 +48,19 @@ export class InboundConversations implements StreamOwner {
     const stream = columns[at + Column.STREAM] >>> 0
     switch (columns[at + Column.TYPE]) {
       case FrameType.ConversationOpen: {
-        const frame = batch.frame(row)
-        if (frame.type === 'ConversationOpen') this.#open(frame.conversationId, frame.subject, stream)
+        const subjectAt = columns[at + Column.START] + SUBJECT_AT
+        const length = columns[at + Column.LENGTH] - SUBJECT_AT
+        this.#open(batch.key(row), this.#subject.read(batch.bytes, subjectAt, length), stream)
         break
       }
       case FrameType.ConversationMessage:
         this.#message(batch, row, stream, (columns[at + Column.FLAGS] & REPLY_REQUESTED) !== 0)
         break
       case FrameType.ConversationClose:
-        this.#end(batch.id(row), true)
+        this.#end(batch.key(row), true)
         break
       case FrameType.ConversationError:
-        this.#withdrawn(batch.id(row), stream)
+        this.#withdrawn(batch.key(row), stream)
         break
     }
   }
@@ -66,7 +72,7 @@ export class InboundConversations implements StreamOwner {
   }
 
   /** Tells the server what became of a request, or of a conversation on the stream of its open. */
-  refuse(stream: number, conversationId: bigint, error: LiminalError): void {
+  refuse(stream: number, key: number | bigint, error: LiminalError): void {
     const connection = this.#connection
     if (!connection.open) return
     const reasonCode = connection.granted(Capability.REASONS) ? reasonOf(error.code) : ReasonCode.ServerError
@@ -74,13 +80,13 @@ export class InboundConversations implements StreamOwner {
       type: 'ConversationError',
       flags: 0,
       streamId: stream,
-      conversationId,
+      conversationId: BigInt(key),
       reasonCode,
       message: wireText(error.message),
     })
   }
 
-  #open(id: bigint, subject: string, stream: number): void {
+  #open(id: number | bigint, subject: string, stream: number): void {
     const responder = this.#core.responders.next(subject)
     if (responder === undefined) {
       const text = `Nobody answers '${subject}' on this connection any more.`
@@ -93,16 +99,14 @@ export class InboundConversations implements StreamOwner {
       return
     }
     try {
-      const left = (error: LiminalError | null): void => this.#left(id, stream, error)
-      const parts = { core: this.#core, connection: this.#connection, inbound: this, responder, id, stream, left }
-      this.#conversations.set(id, new InboundConversation(parts))
+      this.#conversations.set(id, new InboundConversation(this.#core, this.#connection, this, responder, id, stream))
     } catch (thrown) {
       this.refuse(stream, id, toLiminalError(thrown))
     }
   }
 
   #message(batch: FrameBatch, row: number, stream: number, replyRequested: boolean): void {
-    const id = batch.id(row)
+    const id = batch.key(row)
     const conversation = this.#conversations.get(id)
     if (conversation !== undefined) conversation.message(batch, row, stream, replyRequested)
     else if (replyRequested) {
@@ -112,23 +116,23 @@ export class InboundConversations implements StreamOwner {
   }
 
   /** The asking side gave up: one request, or on the stream of the open all of it. */
-  #withdrawn(id: bigint, stream: number): void {
+  #withdrawn(id: number | bigint, stream: number): void {
     const conversation = this.#conversations.get(id)
     if (conversation?.stream === stream) this.#end(id, false)
     else conversation?.withdraw(stream)
   }
 
-  /** The participant leaves. */
-  #left(id: bigint, stream: number, error: LiminalError | null): void {
-    if (!this.#end(id, error === null)) return
+  /** See InboundConversation. The participant leaves. */
+  left({ key, stream }: InboundConversation, error: LiminalError | null): void {
+    if (!this.#end(key, error === null)) return
     if (error !== null) {
-      this.refuse(stream, id, error)
+      this.refuse(stream, key, error)
       return
     }
-    if (this.#connection.open) this.#core.frames.close(this.#connection.outbox, stream, id, 0)
+    if (this.#connection.open) this.#core.frames.close(this.#connection.outbox, stream, key, 0)
   }
 
-  #end(id: bigint, well: boolean): boolean {
+  #end(id: number | bigint, well: boolean): boolean {
     const conversation = this.#conversations.get(id)
     if (conversation === undefined) return false
     this.#conversations.delete(id)

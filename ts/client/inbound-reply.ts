@@ -1,28 +1,33 @@
-import { messageHeadBytes } from '../conversation/index.ts'
 import { Call } from './backlog.ts'
 import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
-import { checkFrame } from './frame-size.ts'
 
-/** The answer of a behaviour on its way back. It belongs to one connection and is dropped with it. */
+/** The answer of a behaviour that has to wait for room on its way back. It belongs to one connection and is dropped with it. */
 export class InboundReply extends Call {
   readonly what = 'The reply'
   readonly bytes: number
   readonly #core: ClientCore
   readonly #connection: Connection
   readonly #stream: number
-  readonly #id: bigint
+  readonly #id: number | bigint
   #reply: Uint8Array
 
-  /** @throws LiminalError `PAYLOAD_TOO_LARGE`. */
-  constructor(core: ClientCore, connection: Connection, stream: number, id: bigint, reply: Uint8Array) {
+  /** @param bytes of its frame. */
+  constructor(
+    core: ClientCore,
+    connection: Connection,
+    stream: number,
+    id: number | bigint,
+    reply: Uint8Array,
+    bytes: number,
+  ) {
     super()
     this.#core = core
     this.#connection = connection
     this.#stream = stream
     this.#id = id
     this.#reply = reply
-    this.bytes = checkFrame(this.what, messageHeadBytes(null), reply, core.settings.frameBytes)
+    this.bytes = bytes
   }
 
   override park(): void {

@@ -126,9 +126,7 @@ export class PublishLane implements StreamOwner, Expiring {
     let waiting = false
     for (let index = 0; index < this.#underway.size; index++) {
       const request = this.#underway.at(index)
-      if (request === undefined || request.settled) continue
-      request.expire(tick)
-      waiting ||= !request.settled
+      if (request?.expire(tick)) waiting = true
     }
     return waiting
   }

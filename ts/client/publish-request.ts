@@ -69,8 +69,11 @@ export class PublishRequest extends Call {
     if (this.#payload !== null) this.#payload = keep(this.#payload)
   }
 
-  override expire(tick: number): void {
-    if (this.#deadline <= tick) this.abandon(timeoutError(this.#lane.timeoutMs, this.what))
+  override expire(tick: number): boolean {
+    if (this.#settled) return false
+    if (this.#deadline > tick) return true
+    this.abandon(timeoutError(this.#lane.timeoutMs, this.what))
+    return false
   }
 
   write(connection: Connection): void {

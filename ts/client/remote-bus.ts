@@ -13,16 +13,17 @@ import {
   type Responder,
   type RespondOptions,
 } from '../bus/index.ts'
+import type { LiminalError } from '../errors.ts'
 import { encodeValue } from '../payload-text.ts'
 import { toLiminalError } from '../thrown.ts'
 import { checkSignal, throwIfAborted, waitFor } from '../waiting.ts'
 import { Ask } from './ask.ts'
 import { ChannelHandles } from './channel-handles.ts'
-import { ClientCore } from './client-core.ts'
+import { ClientCore, DEFAULT_REPLY_TIMEOUT_MS } from './client-core.ts'
 import { ConversationLink } from './conversation-link.ts'
 import { dial } from './dial.ts'
 import { type ClientOptions, resolveOptions } from './options.ts'
-import { DEFAULT_REPLY_TIMEOUT_MS, RemoteConversation } from './remote-conversation.ts'
+import { RemoteConversation } from './remote-conversation.ts'
 import { RemoteResponder } from './remote-responder.ts'
 import { ResponderLink } from './responder-link.ts'
 import type { ConnectionState, ConnectionStatus } from './status.ts'
@@ -100,26 +101,50 @@ export class ConnectedBus implements RemoteBus {
     return this.#handles.make(name, options.payload ?? 'json') as Channel<T>
   }
 
-  async ask<Reply = unknown>(subject: string, request: unknown, options: AskOptions = {}): Promise<Reply> {
-    checkName('subject', subject)
-    checkAskOptions(options)
-    const { timeoutMs = DEFAULT_REPLY_TIMEOUT_MS, signal, causal = null, payload: kind = 'json' } = options
-    const what = `The request to '${subject}'`
-    throwIfAborted(signal, what)
-    const payload = encodeValue(request, kind)
+  ask<Reply = unknown>(subject: string, request: unknown, options: AskOptions = {}): Promise<Reply> {
+    // What is no object is refused below.
+    if (options?.timeoutMs !== undefined || options?.signal !== undefined)
+      return this.#askWithin(subject, request, options)
+    return new Promise<unknown>((resolve, reject) => {
+      const ask = this.#makeAsk(subject, request, options, this.#core.replyDeadline(), resolve, reject)
+      this.#core.submit(ask)
+      // The type parameter is the asker's word for what replies are.
+    }) as Promise<Reply>
+  }
+
+  /** The rarer form: with limits that need a timer or a listener of their own. */
+  async #askWithin<Reply>(subject: string, request: unknown, options: AskOptions): Promise<Reply> {
+    const { timeoutMs = DEFAULT_REPLY_TIMEOUT_MS, signal } = options
     let ask: Ask | undefined
+    const what = `The request to '${subject}'`
     const reply = new Promise<unknown>((resolve, reject) => {
-      ask = new Ask(this.#core, { subject, payload, kind, causal }, resolve, reject)
+      ask = this.#makeAsk(subject, request, options, Number.POSITIVE_INFINITY, resolve, reject)
+      throwIfAborted(signal, what)
       this.#core.submit(ask)
     })
     try {
-      // The type parameter is the asker's word for what replies are.
       return (await waitFor(reply, { timeoutMs, signal, what })) as Reply
     } catch (thrown) {
       const error = toLiminalError(thrown)
       ask?.abandon(error)
       throw error
     }
+  }
+
+  /** @throws LiminalError `INVALID_ARGUMENT`, `PAYLOAD_INVALID`, `PAYLOAD_TOO_LARGE`. */
+  #makeAsk(
+    subject: string,
+    request: unknown,
+    options: AskOptions,
+    deadline: number,
+    resolve: (reply: unknown) => void,
+    reject: (error: LiminalError) => void,
+  ): Ask {
+    checkName('subject', subject)
+    checkAskOptions(options)
+    const { causal = null, payload: kind = 'json' } = options
+    const question = { subject, payload: encodeValue(request, kind), kind, causal }
+    return new Ask(this.#core, question, deadline, resolve, reject)
   }
 
   async converse(subject: string, options: ConverseOptions = {}): Promise<Conversation> {

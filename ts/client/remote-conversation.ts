@@ -4,12 +4,9 @@ import type { PayloadKind } from '../payload.ts'
 import { encodeValue } from '../payload-text.ts'
 import { toLiminalError } from '../thrown.ts'
 import { checkWait, throwIfAborted, waitFor } from '../waiting.ts'
-import type { ClientCore } from './client-core.ts'
+import { type ClientCore, DEFAULT_REPLY_TIMEOUT_MS } from './client-core.ts'
 import type { ConversationLink } from './conversation-link.ts'
 import { ConversationRequest } from './conversation-request.ts'
-
-/** Milliseconds that a request waits for its reply unless told otherwise. */
-export const DEFAULT_REPLY_TIMEOUT_MS = 5_000
 
 /** A conversation of a remote bus. */
 export class RemoteConversation implements Conversation {

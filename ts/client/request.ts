@@ -5,8 +5,9 @@ import type { PayloadKind } from '../payload.ts'
 import { type Encoded, keep } from '../payload-text.ts'
 import { type CausalContext, Column, FrameType, HEAD_WIDTH, ROW_WIDTH } from '../protocol/index.ts'
 import { toLiminalError } from '../thrown.ts'
+import { timeoutError } from '../waiting.ts'
 import { Call } from './backlog.ts'
-import type { ClientCore } from './client-core.ts'
+import { type ClientCore, DEFAULT_REPLY_TIMEOUT_MS } from './client-core.ts'
 import type { Connection } from './connection.ts'
 import { checkFrame } from './frame-size.ts'
 import { errorFromPeer, lostError } from './peer-error.ts'
@@ -23,7 +24,6 @@ export interface Question {
 
 /** A message that waits for its own reply, on a stream of its own: nothing else on the wire could tell two replies apart. */
 export abstract class Request extends Call implements StreamOwner {
-  readonly what: string
   readonly bytes: number
   protected readonly core: ClientCore
   protected readonly question: Question
@@ -31,17 +31,21 @@ export abstract class Request extends Call implements StreamOwner {
   readonly #resolve: (reply: unknown) => void
   readonly #reject: (error: LiminalError) => void
   #payload: Encoded
+  /** A tick of the coarse clock, `Infinity` where the caller watches the time. */
+  readonly #deadline: number
   #connection: Connection | null = null
   #settled = false
 
   /**
    * @param moreBytes of the frames that go with the message.
+   * @param deadline a tick of the coarse clock, `Infinity` where the caller watches the time.
    * @throws LiminalError `PAYLOAD_TOO_LARGE`.
    */
   constructor(
     core: ClientCore,
     question: Question,
     moreBytes: number,
+    deadline: number,
     resolve: (reply: unknown) => void,
     reject: (error: LiminalError) => void,
   ) {
@@ -51,9 +55,20 @@ export abstract class Request extends Call implements StreamOwner {
     this.#payload = question.payload
     this.#resolve = resolve
     this.#reject = reject
-    this.what = `The request to '${question.subject}'`
+    this.#deadline = deadline
     const others = messageHeadBytes(question.causal)
     this.bytes = checkFrame(this.what, others, question.payload, core.settings.frameBytes) + moreBytes
+  }
+
+  get what(): string {
+    return `The request to '${this.question.subject}'`
+  }
+
+  override expire(tick: number): boolean {
+    if (this.#settled) return false
+    if (this.#deadline > tick) return this.#deadline !== Number.POSITIVE_INFINITY
+    this.abandon(timeoutError(DEFAULT_REPLY_TIMEOUT_MS, this.what))
+    return false
   }
 
   override park(): void {

@@ -7,6 +7,8 @@ export interface StreamOwner {
   receive(batch: FrameBatch, row: number, count: number): void
   /** The connection is gone, and this stream with it. */
   lost(error: LiminalError): void
+  /** The coarse clock moved on. Returns whether it still waits for a tick. */
+  expire?(tick: number): boolean
 }
 
 const LAST_STREAM = 0xffff_ffff
@@ -43,6 +45,13 @@ export class StreamTable {
   /** Forgets a stream. What still arrives on it is ignored. */
   close(stream: number): void {
     this.#owners.delete(stream)
+  }
+
+  /** Tells all owners the tick. Returns whether any still waits for one. */
+  expire(tick: number): boolean {
+    let waiting = false
+    for (const owner of [...this.#owners.values()]) waiting = owner.expire?.(tick) === true || waiting
+    return waiting
   }
 
   /** Closes all streams, but those whose owners are to be kept, and tells their owners. */

@@ -1,5 +1,6 @@
 import type { FrameBatch } from '../../codec/index.ts'
 import { LiminalError, ProtocolError } from '../../errors.ts'
+import { LastText } from '../../last-text.ts'
 import type { ConversationError } from '../../protocol/index.ts'
 import {
   Capability,
@@ -11,7 +12,6 @@ import {
   ROW_WIDTH,
 } from '../../protocol/index.ts'
 import type { SessionContext } from '../context.ts'
-import { LastText } from '../last-text.ts'
 import { Conversations } from './conversation.ts'
 import { Responders } from './responder.ts'
 
