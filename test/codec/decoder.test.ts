@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Carry } from '../../ts/codec/carry.ts'
 import { createNameTable } from '../../ts/codec/index.ts'
+import { LiminalError } from '../../ts/errors.ts'
 import type { Frame } from '../../ts/protocol/index.ts'
 import { codecs, errorOf, fromHex, outcome } from './support.ts'
 
@@ -219,6 +220,38 @@ describe.each(codecs)('the decoder of the %s codec', (_name, codec) => {
     expect(after.arrayBuffers + after.heapUsed - before.arrayBuffers - before.heapUsed).toBeLessThan(50_000_000)
   })
 
+  it('holds columns only while it has rows to give out, and shares them with nobody meanwhile', () => {
+    const frames = (count: number, streamId: number): Buffer =>
+      Buffer.concat(
+        Array.from({ length: count }, () =>
+          Buffer.from(codec.encode({ type: 'Unsubscribe', flags: 0, streamId, subscriptionId: 1n })),
+        ),
+      )
+    const one = new codec.FrameDecoder()
+    const other = new codec.FrameDecoder()
+    const streams: number[] = []
+    one.push(frames(3, 5))
+    while (one.next()) {
+      for (let row = 0; row < one.batch.count; row++) {
+        // A handler may drive another decoder in the middle of a batch.
+        for (const frame of other.frames(frames(7, 9))) streams.push(frame.streamId)
+        streams.push(one.batch.frame(row).streamId)
+      }
+    }
+    expect(streams).toEqual([0, 1, 2].flatMap(() => [...Array<number>(7).fill(9), 5]))
+    expect(one.batch.count).toBe(0)
+    expect(() => one.batch.frame(0)).toThrow(LiminalError)
+
+    const before = process.memoryUsage().arrayBuffers
+    const decoders = Array.from({ length: 500 }, () => {
+      const decoder = new codec.FrameDecoder()
+      expect([...decoder.frames(frames(2, 3))]).toHaveLength(2)
+      return decoder
+    })
+    expect(decoders).toHaveLength(500)
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(500 * 2_000)
+  })
+
   it('tells a clean end from one inside a header or a payload', () => {
     const clean = new codec.FrameDecoder()
     expect([...clean.frames(PING)]).toHaveLength(1)
@@ -257,12 +290,27 @@ describe('the bytes held back for a cut frame', () => {
     expect(carry.total).toBe(total)
     const chunk = new Uint8Array(1000)
     while (carry.missing > 0) {
-      expect(carry.capacity).toBeLessThanOrEqual(Math.min(total, Math.max(256, 2 * carry.length)))
+      expect(carry.capacity).toBeLessThanOrEqual(Math.min(total, Math.max(2_000, 2 * carry.length)))
       carry.take(chunk, 0)
     }
     expect(carry.capacity).toBe(total)
     expect(carry.handOver()).toHaveLength(total)
     expect(carry.capacity).toBe(0)
+  })
+
+  it('are one piece of memory for a frame that comes in few large chunks, and little for one that only says so', () => {
+    const total = 65_600
+    const start = header(0x15, 1, total - 10)
+    const bulk = new Carry()
+    const chunk = Buffer.concat([new Uint8Array(60_000), start, new Uint8Array(5_526)])
+    bulk.start(chunk, 60_000)
+    expect(bulk.capacity).toBe(total)
+    const idle = new Carry()
+    idle.start(start, 0)
+    expect(idle.capacity).toBeLessThanOrEqual(256)
+    const headerless = new Carry()
+    headerless.start(chunk.subarray(0, 60_005), 60_000)
+    expect(headerless.capacity).toBeLessThanOrEqual(256)
   })
 
   it('take no byte of the next frame', () => {

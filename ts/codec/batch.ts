@@ -16,14 +16,18 @@ const LARGEST_HIGH = 0x1f_ffff
 
 /** The rows of one scan. Frames of the frequent types are built from the columns, the others are decoded again. */
 export class ColumnBatch implements FrameBatch {
-  readonly columns: Int32Array
+  #columns: Int32Array
   readonly #names: NameTable
   #bytes: Uint8Array = new Uint8Array(0)
   #count = 0
 
   constructor(columns: Int32Array, names: NameTable) {
-    this.columns = columns
+    this.#columns = columns
     this.#names = names
+  }
+
+  get columns(): Int32Array {
+    return this.#columns
   }
 
   get bytes(): Uint8Array {
@@ -34,8 +38,9 @@ export class ColumnBatch implements FrameBatch {
     return this.#count
   }
 
-  /** Points the batch at the bytes of the scan just made. */
-  use(bytes: Uint8Array, count: number): void {
+  /** Points the batch at the columns and the bytes of the scan just made. */
+  use(columns: Int32Array, bytes: Uint8Array, count: number): void {
+    this.#columns = columns
     this.#bytes = bytes
     this.#count = count
   }

@@ -5,8 +5,8 @@ import { readU32 } from './integers.ts'
 const FIRST_BYTES = 256
 
 /**
- * The bytes of one frame that is cut by the end of a chunk. The memory grows with the bytes that came, at most twice as large, and never past
- * the frame: what a header declares allocates nothing.
+ * The bytes of one frame that is cut by the end of a chunk. The memory grows with the bytes that came: it is at most twice what is held or twice the chunk that
+ * brought it, and never past the frame. What a header declares allocates nothing; but who sends much at once has frames of 64 KiB made of one piece of memory.
  */
 export class Carry {
   #buffer = new Uint8Array(0)
@@ -71,8 +71,9 @@ export class Carry {
     const atFrameStart = this.#length === 0 && chunk.length - start >= HEADER_BYTES
     const total = atFrameStart ? HEADER_BYTES + readU32(chunk, start + 6) : this.#total
     const wanted = Math.max(2 * needed, FIRST_BYTES)
+    const most = Math.max(wanted, 2 * chunk.length)
     // Unzeroed memory is fine: `bytes` never reaches past what was written.
-    const buffer = Buffer.allocUnsafeSlow(total === 0 ? wanted : Math.min(wanted, total))
+    const buffer = Buffer.allocUnsafeSlow(total === 0 ? wanted : Math.min(most, total))
     buffer.set(this.bytes)
     this.#buffer = buffer
   }

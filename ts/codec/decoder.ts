@@ -1,13 +1,5 @@
 import { LiminalError } from '../errors.ts'
-import {
-  DEFAULT_MAX_FRAME_BYTES,
-  type Frame,
-  HEAD_WIDTH,
-  HEADER_BYTES,
-  Head,
-  ROW_WIDTH,
-  ScanStatus,
-} from '../protocol/index.ts'
+import { DEFAULT_MAX_FRAME_BYTES, type Frame, HEAD_WIDTH, HEADER_BYTES, Head, ScanStatus } from '../protocol/index.ts'
 import { ColumnBatch } from './batch.ts'
 import { Carry } from './carry.ts'
 import type { FrameBatch, FrameDecoder, FrameDecoderOptions, NameTable } from './codec.ts'
@@ -15,10 +7,13 @@ import { frameTooLarge } from './failure.ts'
 import { readU32 } from './integers.ts'
 import { createNameTable } from './names.ts'
 import { decode, typeName } from './single.ts'
+import { SpareColumns } from './spare-columns.ts'
 import { view } from './text.ts'
 
 const DEFAULT_ROWS = 512
 const NO_BYTES = new Uint8Array(0)
+const NO_COLUMNS = new Int32Array(HEAD_WIDTH)
+const spareColumns = new SpareColumns(DEFAULT_ROWS)
 // Columns are int32, so neither an offset nor a length may pass this.
 const MAX_OFFSET = 0x7fff_ffff
 
@@ -28,6 +23,9 @@ const MAX_OFFSET = 0x7fff_ffff
  */
 export abstract class StreamDecoder implements FrameDecoder {
   readonly #batch: ColumnBatch
+  readonly #spareColumns: SpareColumns
+  /** Held from the first scan of a chunk until its rows were given out. */
+  #columns: Int32Array | null = null
   readonly #carry = new Carry()
   readonly #names: NameTable
   readonly #maxFrameBytes: number
@@ -43,7 +41,8 @@ export abstract class StreamDecoder implements FrameDecoder {
     this.#maxFrameBytes = integerOption('maxFrameBytes', maxFrameBytes, HEADER_BYTES, MAX_OFFSET)
     const capacity = integerOption('rows', rows, 1, 1_000_000)
     this.#names = options.names ?? createNameTable()
-    this.#batch = new ColumnBatch(new Int32Array(HEAD_WIDTH + capacity * ROW_WIDTH), this.#names)
+    this.#spareColumns = capacity === DEFAULT_ROWS ? spareColumns : new SpareColumns(capacity)
+    this.#batch = new ColumnBatch(NO_COLUMNS, this.#names)
   }
 
   /** Scans bytes[start, end) into the columns and returns the rows. Writes what the scan of the other codec writes. */
@@ -126,9 +125,9 @@ export abstract class StreamDecoder implements FrameDecoder {
   }
 
   #scan(bytes: Uint8Array, start: number, end: number): number {
-    const batch = this.#batch
-    const count = this.scan(bytes, start, end, batch.columns, this.#names, this.#maxFrameBytes)
-    batch.use(bytes, count)
+    this.#columns ??= this.#spareColumns.take()
+    const count = this.scan(bytes, start, end, this.#columns, this.#names, this.#maxFrameBytes)
+    this.#batch.use(this.#columns, bytes, count)
     return count
   }
 
@@ -142,7 +141,9 @@ export abstract class StreamDecoder implements FrameDecoder {
   #drained(): false {
     this.#chunk = NO_BYTES
     this.#position = 0
-    this.#batch.use(NO_BYTES, 0)
+    this.#batch.use(NO_COLUMNS, NO_BYTES, 0)
+    if (this.#columns !== null) this.#spareColumns.giveBack(this.#columns)
+    this.#columns = null
     return false
   }
 

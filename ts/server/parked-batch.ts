@@ -19,7 +19,7 @@ export class ParkedBatch extends ColumnBatch {
     const count = (end - HEAD_WIDTH) / ROW_WIDTH
     columns[Head.COUNT] = count
     super(columns, names)
-    this.use(batch.bytes, count)
+    this.use(columns, batch.bytes, count)
     const last = HEAD_WIDTH + (batch.count - 1) * ROW_WIDTH
     const from = batch.columns[HEAD_WIDTH + first * ROW_WIDTH + Column.START]
     this.length = batch.columns[last + Column.START] + batch.columns[last + Column.LENGTH] - from

@@ -52,7 +52,8 @@ export class Session implements SessionContext {
   readonly #probe = new Probe(() => this.#ping())
   readonly #publishing = new Publishing(this)
   readonly #subscriptions: Subscriptions
-  readonly #exchange = new Exchange(this)
+  /** Made with the first frame of a conversation: most connections never have one. */
+  #exchange: Exchange | null = null
   #phase: SessionPhase = 'handshake'
   #capabilities = 0
   #refusing: LiminalError | null = null
@@ -118,9 +119,9 @@ export class Session implements SessionContext {
       phase: this.#phase,
       capabilities: this.#capabilities,
       subscriptions: this.#subscriptions.size,
-      conversations: this.#exchange.conversations.size,
-      responders: this.#exchange.responders.size,
-      pendingRequests: this.#exchange.conversations.pending,
+      conversations: this.#exchange?.conversations.size ?? 0,
+      responders: this.#exchange?.responders.size ?? 0,
+      pendingRequests: this.#exchange?.conversations.pending ?? 0,
       outboxBytes: this.output.waitingBytes + this.#subscriptions.queueBytes,
     }
   }
@@ -154,7 +155,7 @@ export class Session implements SessionContext {
     this.#refusing = reason
     this.#farewell = DISCONNECT
     this.#phase = 'draining'
-    this.#exchange.responders.withdrawAll()
+    this.#exchange?.responders.withdrawAll()
     this.#setTimer(CREDIT_PATIENCE_MS, () => {
       this.#subscriptions.closeAll()
       this.settled()
@@ -182,13 +183,13 @@ export class Session implements SessionContext {
       case FrameType.Publish:
         return this.#publishing.publish(batch, row)
       case FrameType.ConversationOpen:
-        this.#exchange.open(batch, row)
+        this.#conversing.open(batch, row)
         break
       case FrameType.ConversationMessage:
-        this.#exchange.message(batch, row)
+        this.#conversing.message(batch, row)
         break
       case FrameType.ConversationClose:
-        this.#exchange.close(batch, row)
+        this.#conversing.close(batch, row)
         break
       case FrameType.Unsubscribe:
         this.#subscriptions.unsubscribe(batch, row)
@@ -217,7 +218,7 @@ export class Session implements SessionContext {
         this.#accept(frame)
         break
       case 'ConversationError':
-        this.#exchange.fail(frame)
+        this.#conversing.fail(frame)
         break
       case 'WorkerRegister':
         registerWorker(this, frame)
@@ -226,6 +227,11 @@ export class Session implements SessionContext {
         // Types that only a server sends, Defer and Reject, and those that the protocol does not know: skipped, never an error (design §5.1).
         break
     }
+  }
+
+  get #conversing(): Exchange {
+    this.#exchange ??= new Exchange(this)
+    return this.#exchange
   }
 
   #connect(frame: Connect): void {
@@ -269,7 +275,7 @@ export class Session implements SessionContext {
   /** The peer sends no more, and may still read: it gets the answers to what it sent, then the connection ends. */
   #peerEnded(): void {
     this.#subscriptions.closeAll()
-    this.#exchange.responders.gone()
+    this.#exchange?.responders.gone()
     this.#phase = 'draining'
     this.#keepalive.stop()
     if (this.#isIdle()) {
@@ -280,7 +286,7 @@ export class Session implements SessionContext {
   }
 
   #isIdle(): boolean {
-    const waiting = this.#exchange.pending + this.#subscriptions.queueBytes
+    const waiting = (this.#exchange?.pending ?? 0) + this.#subscriptions.queueBytes
     return waiting === 0 && !this.output.answering && !this.#intake.waiting
   }
 
@@ -304,7 +310,7 @@ export class Session implements SessionContext {
     this.#keepalive.stop()
     this.#probe.stop()
     this.#subscriptions.closeAll()
-    this.#exchange.gone()
+    this.#exchange?.gone()
     this.output.close(farewell)
     // What still comes is read and dropped: a socket closed with unread bytes resets the connection, and the last frames are lost on their way.
     this.#intake.stop()

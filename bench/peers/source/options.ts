@@ -42,7 +42,7 @@ const FULL: Effort = {
   warmUpSeconds: 1,
   seconds: 3,
   messages: Number.MAX_SAFE_INTEGER,
-  settleSeconds: 12,
+  settleSeconds: 20,
   idleSeconds: 6,
 }
 const QUICK: Effort = {
