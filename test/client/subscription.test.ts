@@ -36,11 +36,11 @@ describe('a subscription', () => {
     await subscription.ready()
   })
 
-  it('has windows of 1,024 for a loop and 65,536 for a handler', async () => {
+  it('has windows of 16,384 for a loop and 65,536 for a handler', async () => {
     const { bus, peer } = await pair()
     bus.channel('ticks').subscribe()
     bus.channel('ticks').subscribe(() => {})
-    expect((await peer.expect('Subscribe')).maxInFlight).toBe(1_024)
+    expect((await peer.expect('Subscribe')).maxInFlight).toBe(16_384)
     expect((await peer.expect('Subscribe')).maxInFlight).toBe(65_536)
   })
 

@@ -128,7 +128,7 @@ export interface SendCounts {
 }
 
 export interface SubscribeOptions {
-  /** Deliveries handed out and not yet accepted, at most. At least 1. Default 1,024 (iterator) or 65,536 (handler). */
+  /** Deliveries handed out and not yet accepted, at most. At least 1. Default 16,384 (iterator) or 65,536 (handler). */
   maxInFlight?: number
   /**
    * `'auto'` accepts a delivery when the iterator is asked for the next one; `'explicit'` waits for {@link Delivery.accept}. Default `'auto'`. With a

@@ -13,7 +13,7 @@ export interface SubscribeSettings<T> {
   readonly signal: AbortSignal | undefined
 }
 
-const ITERATOR_MAX_IN_FLIGHT = 1_024
+const ITERATOR_MAX_IN_FLIGHT = 16_384
 const HANDLER_MAX_IN_FLIGHT = 65_536
 /** What a Subscribe frame can say: a u32. */
 const LARGEST_MAX_IN_FLIGHT = 0xffff_ffff
