@@ -39,6 +39,10 @@ const CODES = {
   CONVERSATION_NOT_FOUND: false,
   CONVERSATION_EXISTS: false,
   CONVERSATION_CLOSED: false,
+  // Processes.
+  PROCESS_GONE: false,
+  MAILBOX_FULL: true,
+  RESTARTS_EXCEEDED: false,
   // Waiting.
   TIMEOUT: true,
   ABORTED: false,

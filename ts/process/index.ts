@@ -1,0 +1,25 @@
+export {
+  type ChildRestarted,
+  PROCESS_CRASH,
+  PROCESS_EXIT,
+  PROCESS_RESTART,
+  PROCESS_STRAY_ERROR,
+  type ProcessExited,
+  type StrayError,
+} from './diagnostics.ts'
+export {
+  type ErrorExit,
+  type Exit,
+  type ExitReason,
+  exitError,
+  exitKilled,
+  exitNoConnection,
+  exitNormal,
+  type KilledExit,
+  type NoConnectionExit,
+  type NormalExit,
+  type Pid,
+} from './exit.ts'
+export type * from './process.ts'
+export type { Down, ExitRequest, LinkExit, Message, Monitor, Received, TrappedExit } from './received.ts'
+export { ProcessSystem, type ProcessSystemOptions } from './system.ts'
