@@ -1,20 +1,12 @@
 import { LiminalError } from '../errors.ts'
 import { sayStrayError } from './diagnostics.ts'
-import { exitNormal, type Pid } from './exit.ts'
+import { exitNormal } from './exit.ts'
 import type { Kernel } from './kernel.ts'
 import { Mailbox, type MailboxOwner } from './mailbox.ts'
 import type { MonitorRecord } from './monitor.ts'
 import type { Body, BodyProcess, ProcessStatus, Self } from './process.ts'
 import { type Down, Signal, type TrappedExit } from './received.ts'
 import { goneError, ProcessRecord, titleOf } from './record.ts'
-
-/** What a process with a body is made with. */
-export interface BodyRecordOptions {
-  readonly name: string | null
-  readonly parent: ProcessRecord | null
-  readonly trapExits: boolean
-  readonly mailbox: number
-}
 
 /** A process whose code is an async function. */
 export class BodyRecord<M> extends ProcessRecord implements BodyProcess<M>, MailboxOwner {
@@ -25,10 +17,10 @@ export class BodyRecord<M> extends ProcessRecord implements BodyProcess<M>, Mail
   #abort: AbortController | null = null
   #gone: LiminalError | null = null
 
-  constructor(kernel: Kernel, pid: Pid, options: BodyRecordOptions) {
-    super(kernel, pid, options.name, options.parent)
-    this.traps = options.trapExits
-    this.mailbox = new Mailbox(options.mailbox, kernel.turn, this)
+  constructor(kernel: Kernel, name: string | null, parent: ProcessRecord | null, traps: boolean, capacity: number) {
+    super(kernel, name, parent)
+    this.traps = traps
+    this.mailbox = new Mailbox(capacity, kernel.turn, this)
   }
 
   /** Has the body begin later in this turn: whoever spawned the process can link with it before. */

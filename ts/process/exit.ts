@@ -1,3 +1,5 @@
+import { invalidArgument } from '../arguments.ts'
+
 /** How processes end (spec runtime-and-store B1, B3): four kinds of reason, each with what led to it, and the record that is kept of each exit. */
 
 /** Identifies a process within its {@link ProcessSystem}: 1 and up in spawn order, never used twice. */
@@ -55,6 +57,19 @@ export function exitKilled(cause?: unknown): KilledExit {
 /** The reason of a process whose connection is lost. */
 export function exitNoConnection(cause: unknown): NoConnectionExit {
   return { is: 'noconnection', cause }
+}
+
+const REASONS: ReadonlySet<unknown> = new Set<ExitReason['is']>(['normal', 'error', 'killed', 'noconnection'])
+
+/** @throws LiminalError `INVALID_ARGUMENT` unless it is an exit reason. */
+export function checkReason(reason: ExitReason): void {
+  if (typeof reason !== 'object' || reason === null || !REASONS.has(reason.is)) {
+    throw invalidArgument(
+      'reason',
+      'an exit reason, made with exitNormal, exitError, exitKilled or exitNoConnection',
+      reason,
+    )
+  }
 }
 
 /** That a process is over. Everybody who learns of an exit gets the same object. */

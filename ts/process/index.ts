@@ -1,3 +1,4 @@
+export type { ChildInfo, ChildSpec, ChildStatus, RestartPolicy } from './child.ts'
 export {
   type ChildRestarted,
   PROCESS_CRASH,
@@ -22,4 +23,6 @@ export {
 } from './exit.ts'
 export type * from './process.ts'
 export type { Down, ExitRequest, LinkExit, Message, Monitor, Received, TrappedExit } from './received.ts'
+export type { RestartBackoff } from './restart-backoff.ts'
+export { Supervisor, type SupervisorOptions } from './supervisor.ts'
 export { ProcessSystem, type ProcessSystemOptions } from './system.ts'

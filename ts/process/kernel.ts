@@ -36,11 +36,11 @@ export class Kernel {
   readonly turn = new Turn()
   readonly living = new Map<Pid, ProcessRecord>()
   readonly recorded: RecordedExits
-  /** Pid of the process spawned last. */
-  lastPid = 0
-  readonly #spreading: ProcessRecord[] = []
+  /** Taken along by the exit that is under way, and still to be carried on. */
+  #along: ProcessRecord[] = []
   readonly #notices = new Deque<Notice>()
   #isTelling = false
+  #lastPid = 0
 
   constructor(recordedExits: number) {
     this.recorded = new RecordedExits(recordedExits)
@@ -52,6 +52,11 @@ export class Kernel {
     return this.living.get(ref) ?? this.recorded.get(ref) ?? forgotten(ref)
   }
 
+  nextPid(): Pid {
+    this.#lastPid++
+    return this.#lastPid
+  }
+
   add(record: ProcessRecord): void {
     this.living.set(record.pid, record)
     const { parent } = record
@@ -61,8 +66,7 @@ export class Kernel {
   /** Ends a process. Without effect if it is over. */
   end(record: ProcessRecord, reason: ExitReason): void {
     if (record.over !== null) return
-    this.#record(record, reason, performance.now(), null)
-    this.#spread()
+    this.#carry(record, reason, performance.now(), null)
     this.#tell()
   }
 
@@ -72,9 +76,10 @@ export class Kernel {
     else sayStrayError(record.pid, record.name, error)
   }
 
-  /** Asks a process to end. @param from who asks, `null` if no process does. */
-  request(record: ProcessRecord, reason: ExitReason, from: ProcessRecord | null): void {
-    if (record.over !== null) return
+  /** Asks a process to end. Without effect if it is over. @param from who asks, `null` if no process does. */
+  request(ref: ProcessRecord | Pid, reason: ExitReason, from: ProcessRecord | null): void {
+    const record = this.find(ref)
+    if (!(record instanceof ProcessRecord)) return
     if (reason.is === 'killed' || record === from || !record.traps) {
       this.end(record, reason)
     } else {
@@ -128,35 +133,39 @@ export class Kernel {
       record.takeTrapped({ is: 'link-exit', exit })
       this.#tellSoon()
     } else if (exit.reason.is !== 'normal') {
-      this.#record(record, exit.reason, performance.now(), exit.pid)
-      this.#spread()
+      this.#carry(record, exit.reason, performance.now(), exit.pid)
       this.#tell()
     }
   }
 
-  #record(record: ProcessRecord, reason: ExitReason, at: number, through: Pid | null): void {
+  /** Ends a process and whoever its links take along, nearest first. */
+  #carry(record: ProcessRecord, reason: ExitReason, at: number, through: Pid | null): void {
+    this.#spread(record, this.#record(record, reason, at, through))
+    const along = this.#along
+    if (along.length === 0) return
+    for (let index = 0; index < along.length; index++) {
+      const { over } = along[index]
+      if (over !== null) this.#spread(along[index], over)
+    }
+    this.#along = []
+  }
+
+  #record(record: ProcessRecord, reason: ExitReason, at: number, through: Pid | null): Exit {
     const exit = new RecordedExit(record.pid, record.name, reason, at, through)
     record.over = exit
     this.living.delete(record.pid)
     this.recorded.add(exit)
-    this.#spreading.push(record)
+    return exit
   }
 
-  #spread(): void {
-    const spreading = this.#spreading
-    for (let index = 0; index < spreading.length; index++) {
-      const record = spreading[index]
-      const { over } = record
-      if (over === null) continue
-      this.#leaveFamily(record)
-      record.settle(over)
-      if (exitsAreHeard()) this.post(new ExitSaid(over))
-      if (record.hasHook) this.post(record)
-      if (record.watching !== null) this.#stopWatching(record)
-      if (record.links !== null) this.#spreadToLinks(record, over)
-      if (record.monitors !== null) this.#spreadToMonitors(record, over)
-    }
-    spreading.length = 0
+  #spread(record: ProcessRecord, exit: Exit): void {
+    if (record.parent !== null || record.offspring !== null) this.#leaveFamily(record)
+    record.settle(exit)
+    if (exitsAreHeard()) this.post(new ExitSaid(exit))
+    if (record.hasHook) this.post(record)
+    if (record.watching !== null) this.#stopWatching(record)
+    if (record.links !== null) this.#spreadToLinks(record, exit)
+    if (record.monitors !== null) this.#spreadToMonitors(record, exit)
   }
 
   #leaveFamily(record: ProcessRecord): void {
@@ -183,7 +192,10 @@ export class Kernel {
       other.links = withoutItem(other.links, record)
       if (other.over !== null) continue
       if (other.traps) other.takeTrapped({ is: 'link-exit', exit })
-      else if (exit.reason.is !== 'normal') this.#record(other, exit.reason, exit.at, record.pid)
+      else if (exit.reason.is !== 'normal') {
+        this.#record(other, exit.reason, exit.at, record.pid)
+        this.#along.push(other)
+      }
     }
   }
 
@@ -199,7 +211,7 @@ export class Kernel {
   }
 
   #tell(): void {
-    if (this.#isTelling) return
+    if (this.#isTelling || this.#notices.size === 0) return
     this.#isTelling = true
     for (let notice = this.#notices.shift(); notice !== undefined; notice = this.#notices.shift()) notice.tell()
     this.#isTelling = false

@@ -1,32 +1,30 @@
 import { contain } from './contain.ts'
 import { sayStrayError } from './diagnostics.ts'
-import { type Exit, type ExitReason, exitNormal, type Pid } from './exit.ts'
+import { checkReason, type Exit, type ExitReason, exitNormal } from './exit.ts'
 import type { Kernel, Notice } from './kernel.ts'
 import type { ExitObserver, PassiveProcess, ProcessRef, ProcessStatus } from './process.ts'
 import type { Monitor, TrappedExit } from './received.ts'
 import { ProcessRecord } from './record.ts'
-import { checkObserver, checkReason, recordOf } from './references.ts'
+import { checkObserver, recordOf } from './references.ts'
 
 type OnTrapped = (trapped: TrappedExit) => unknown
 type OnExit = (exit: Exit) => unknown
-
-/** What a passive process is made with. */
-export interface PassiveRecordOptions {
-  readonly name: string | null
-  readonly parent: ProcessRecord | null
-  readonly onTrapped: OnTrapped | null
-  readonly onExit: OnExit | null
-}
 
 /** A process without a body. */
 export class PassiveRecord extends ProcessRecord implements PassiveProcess {
   readonly #onTrapped: OnTrapped | null
   readonly #onExit: OnExit | null
 
-  constructor(kernel: Kernel, pid: Pid, options: PassiveRecordOptions) {
-    super(kernel, pid, options.name, options.parent)
-    this.#onTrapped = options.onTrapped
-    this.#onExit = options.onExit
+  constructor(
+    kernel: Kernel,
+    name: string | null,
+    parent: ProcessRecord | null,
+    onTrapped: OnTrapped | null,
+    onExit: OnExit | null,
+  ) {
+    super(kernel, name, parent)
+    this.#onTrapped = onTrapped
+    this.#onExit = onExit
   }
 
   end(reason: ExitReason = exitNormal()): void {
@@ -37,6 +35,12 @@ export class PassiveRecord extends ProcessRecord implements PassiveProcess {
   run(work: () => unknown): void {
     this.checkAlive()
     contain(work, (error) => this.kernel.fail(this, error))
+  }
+
+  requestExit(other: ProcessRef, reason: ExitReason = exitNormal()): void {
+    this.checkAlive()
+    checkReason(reason)
+    this.kernel.request(recordOf(this.kernel, other), reason, this)
   }
 
   link(other: ProcessRef): void {

@@ -49,6 +49,8 @@ export interface PassiveProcess extends Process, Disposable {
    */
   run(work: () => unknown): void
 
+  /** See {@link Self.requestExit}. */
+  requestExit(other: ProcessRef, reason?: ExitReason): void
   /** See {@link Self.link}. */
   link(other: ProcessRef): void
   /** See {@link Self.unlink}. */
@@ -116,7 +118,7 @@ export interface Self<M> extends AsyncIterable<Received<M>> {
   monitor(other: ProcessRef): Monitor
 
   /** Asks another process to end, see {@link Process.exit}; it is told who asked. */
-  exit(other: ProcessRef, reason?: ExitReason): void
+  requestExit(other: ProcessRef, reason?: ExitReason): void
   /** Ends this process now, also if it traps exits. The body may go on, but reaches nobody. @param reason Default: normal. */
   end(reason?: ExitReason): void
   /** Whether exits are received instead of suffered. @param on Default: true. */

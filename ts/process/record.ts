@@ -1,7 +1,7 @@
 import { Deferred } from '../deferred.ts'
 import { LiminalError } from '../errors.ts'
 import type { Exit, ExitReason, Pid } from './exit.ts'
-import { exitNormal } from './exit.ts'
+import { checkReason, exitNormal } from './exit.ts'
 import { countOf, type Few, itemsOf } from './few.ts'
 import type { Kernel, Notice } from './kernel.ts'
 import type { MonitorRecord } from './monitor.ts'
@@ -25,9 +25,9 @@ export abstract class ProcessRecord implements Process, Notice {
   offspring: Few<ProcessRecord> = null
   #exited: Deferred<Exit> | null = null
 
-  constructor(kernel: Kernel, pid: Pid, name: string | null, parent: ProcessRecord | null) {
+  constructor(kernel: Kernel, name: string | null, parent: ProcessRecord | null) {
     this.kernel = kernel
-    this.pid = pid
+    this.pid = kernel.nextPid()
     this.name = name
     this.startedAt = performance.now()
     this.parent = parent
@@ -60,6 +60,7 @@ export abstract class ProcessRecord implements Process, Notice {
   }
 
   exit(reason: ExitReason = exitNormal()): void {
+    checkReason(reason)
     this.kernel.request(this, reason, null)
   }
 

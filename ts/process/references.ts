@@ -1,10 +1,8 @@
 import { checkFunction, invalidArgument } from '../arguments.ts'
-import type { ExitReason, Pid } from './exit.ts'
+import type { Pid } from './exit.ts'
 import type { Kernel } from './kernel.ts'
 import type { ProcessRef } from './process.ts'
 import { ProcessRecord } from './record.ts'
-
-const REASONS: ReadonlySet<unknown> = new Set<ExitReason['is']>(['normal', 'error', 'killed', 'noconnection'])
 
 /** What a caller names a process with, checked. @throws LiminalError `INVALID_ARGUMENT` for anything but a process of this system or a pid. */
 export function recordOf(kernel: Kernel, ref: ProcessRef): ProcessRecord | Pid {
@@ -14,17 +12,6 @@ export function recordOf(kernel: Kernel, ref: ProcessRef): ProcessRecord | Pid {
     return ref
   }
   throw invalidArgument('The process', 'a process of this system or its pid, an integer from 1', ref)
-}
-
-/** @throws LiminalError `INVALID_ARGUMENT` unless it is an exit reason. */
-export function checkReason(reason: ExitReason): void {
-  if (typeof reason !== 'object' || reason === null || !REASONS.has(reason.is)) {
-    throw invalidArgument(
-      'reason',
-      'an exit reason, made with exitNormal, exitError, exitKilled or exitNoConnection',
-      reason,
-    )
-  }
 }
 
 /** @throws LiminalError `INVALID_ARGUMENT` unless it is a function. */

@@ -2,7 +2,7 @@ import { invalidArgument } from '../arguments.ts'
 import { checkWait, type WaitLimits } from '../waiting.ts'
 import type { BodyRecord } from './body.ts'
 import { contain } from './contain.ts'
-import { type ExitReason, exitNormal, type Pid } from './exit.ts'
+import { checkReason, type ExitReason, exitNormal, type Pid } from './exit.ts'
 import type {
   Body,
   BodyProcess,
@@ -14,8 +14,7 @@ import type {
   Self,
 } from './process.ts'
 import type { Monitor, Received } from './received.ts'
-import { ProcessRecord } from './record.ts'
-import { checkReason, recordOf } from './references.ts'
+import { recordOf } from './references.ts'
 import type { ProcessSystem } from './system.ts'
 
 const NO_LIMITS: WaitLimits = {}
@@ -94,11 +93,10 @@ export class BodySelf<M> implements Self<M> {
     return this.#record.kernel.monitor(recordOf(this.#record.kernel, other), this.#record, null)
   }
 
-  exit(other: ProcessRef, reason: ExitReason = exitNormal()): void {
+  requestExit(other: ProcessRef, reason: ExitReason = exitNormal()): void {
     this.#record.checkAlive()
     checkReason(reason)
-    const target = this.#record.kernel.find(recordOf(this.#record.kernel, other))
-    if (target instanceof ProcessRecord) this.#record.kernel.request(target, reason, this.#record)
+    this.#record.kernel.request(recordOf(this.#record.kernel, other), reason, this.#record)
   }
 
   end(reason: ExitReason = exitNormal()): void {

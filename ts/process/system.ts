@@ -8,7 +8,7 @@ import {
 } from '../arguments.ts'
 import { LiminalError } from '../errors.ts'
 import { BodyRecord } from './body.ts'
-import { type Exit, type ExitReason, exitKilled, exitNormal, type Pid } from './exit.ts'
+import { checkReason, type Exit, type ExitReason, exitKilled, exitNormal, type Pid } from './exit.ts'
 import { Kernel } from './kernel.ts'
 import { PassiveRecord } from './passive.ts'
 import type {
@@ -24,7 +24,7 @@ import type {
 } from './process.ts'
 import type { Monitor } from './received.ts'
 import { goneError, ProcessRecord, titleOf } from './record.ts'
-import { checkObserver, checkReason, recordOf } from './references.ts'
+import { checkObserver, recordOf } from './references.ts'
 import { BodySelf } from './self.ts'
 
 /** Limits of a {@link ProcessSystem}. */
@@ -42,6 +42,8 @@ const MAX_PROCESSES = 1_000_000
 const RECORDED_EXITS = 8_192
 const MAILBOX = 1_024
 const MAX_NAME_LENGTH = 255
+const BODY_OPTIONS = ['name', 'parent', 'link', 'trapExits', 'mailbox']
+const PASSIVE_OPTIONS = ['name', 'parent', 'link', 'onTrapped', 'onExit']
 
 /**
  * Processes that live and die on their own, and know of each other's end at once (design §7, spec runtime-and-store B1 to B3).
@@ -87,15 +89,12 @@ export class ProcessSystem implements Disposable {
   spawn<M = never>(body: Body<M>, options: SpawnOptions = {}): BodyProcess<M> {
     checkFunction('body', body)
     checkOptions('options', options)
-    checkKnownOptions('options', options, ['name', 'parent', 'link', 'trapExits', 'mailbox'])
+    checkKnownOptions('options', options, BODY_OPTIONS)
     checkBoolean('trapExits', options.trapExits)
     checkInteger('mailbox', options.mailbox, 1)
-    const family = this.#familyOf(options)
-    const record = new BodyRecord<M>(this.#kernel, this.#nextPid(), {
-      ...family,
-      trapExits: options.trapExits ?? false,
-      mailbox: options.mailbox ?? MAILBOX,
-    })
+    const { name = null, trapExits = false, mailbox = MAILBOX } = options
+    this.#checkSpawn(options)
+    const record = new BodyRecord<M>(this.#kernel, name, this.#parentOf(options), trapExits, mailbox)
     this.#admit(record, options)
     record.start(body, new BodySelf(this, record))
     return record
@@ -113,11 +112,12 @@ export class ProcessSystem implements Disposable {
    */
   spawnPassive(options: PassiveOptions = {}): PassiveProcess {
     checkOptions('options', options)
-    checkKnownOptions('options', options, ['name', 'parent', 'link', 'onTrapped', 'onExit'])
-    const { onTrapped = null, onExit = null } = options
+    checkKnownOptions('options', options, PASSIVE_OPTIONS)
+    const { name = null, onTrapped = null, onExit = null } = options
     if (onTrapped !== null) checkFunction('onTrapped', onTrapped)
     if (onExit !== null) checkFunction('onExit', onExit)
-    const record = new PassiveRecord(this.#kernel, this.#nextPid(), { ...this.#familyOf(options), onTrapped, onExit })
+    this.#checkSpawn(options)
+    const record = new PassiveRecord(this.#kernel, name, this.#parentOf(options), onTrapped, onExit)
     this.#admit(record, options)
     return record
   }
@@ -159,8 +159,7 @@ export class ProcessSystem implements Disposable {
   /** Asks a process to end, see {@link Process.exit}. Without effect if it is over. @param reason Default: normal. */
   exit(target: ProcessRef, reason: ExitReason = exitNormal()): void {
     checkReason(reason)
-    const found = this.#kernel.find(recordOf(this.#kernel, target))
-    if (found instanceof ProcessRecord) this.#kernel.request(found, reason, null)
+    this.#kernel.request(recordOf(this.#kernel, target), reason, null)
   }
 
   /** The living process of that pid. */
@@ -197,7 +196,7 @@ export class ProcessSystem implements Disposable {
     this.close()
   }
 
-  #familyOf(options: SpawnOptions | PassiveOptions): { name: string | null; parent: ProcessRecord | null } {
+  #checkSpawn(options: SpawnOptions | PassiveOptions): void {
     const { name, parent, link } = options
     if (this.#isClosed) throw new LiminalError('CLOSED', 'The process system is closed; it spawns nothing more.')
     if (this.#kernel.living.size >= this.#maxProcesses) {
@@ -209,13 +208,12 @@ export class ProcessSystem implements Disposable {
     }
     checkBoolean('link', link)
     if (link && parent === undefined) throw invalidArgument('parent', 'given if link is true', parent)
-    const record = parent === undefined ? null : this.#kernel.find(recordOf(this.#kernel, parent))
-    return { name: name ?? null, parent: record instanceof ProcessRecord ? record : null }
   }
 
-  #nextPid(): Pid {
-    this.#kernel.lastPid++
-    return this.#kernel.lastPid
+  #parentOf(options: SpawnOptions | PassiveOptions): ProcessRecord | null {
+    if (options.parent === undefined) return null
+    const found = this.#kernel.find(recordOf(this.#kernel, options.parent))
+    return found instanceof ProcessRecord ? found : null
   }
 
   #admit(record: ProcessRecord, options: SpawnOptions | PassiveOptions): void {
