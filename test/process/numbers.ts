@@ -81,7 +81,10 @@ async function cascade(): Promise<void> {
     first.end(exitError('crash'))
     best = Math.min(best, performance.now() - start)
   }
-  report(`an exit through a chain of ${COUNT.toLocaleString('en')} links, each`, `${Math.round((best * 1e6) / COUNT)} ns`)
+  report(
+    `an exit through a chain of ${COUNT.toLocaleString('en')} links, each`,
+    `${Math.round((best * 1e6) / COUNT)} ns`,
+  )
 }
 
 async function messages(): Promise<void> {
