@@ -233,6 +233,22 @@ describe('a body whose process is over', () => {
   })
 })
 
+describe('a body that is linked with a process and watches it', () => {
+  it('goes along with its crash and does not hear of it any more', async () => {
+    const other = processes.spawnPassive()
+    const heard: unknown[] = []
+    processes.spawn(async (self) => {
+      self.monitor(other)
+      self.link(other)
+      heard.push(await self.next().catch((error: unknown) => error))
+    })
+    await restOfTurn()
+    other.end(exitError(crash))
+    await restOfTurn()
+    expect(heard).toMatchObject([{ code: 'PROCESS_GONE' }])
+  })
+})
+
 describe('a family', () => {
   it('lists the living children of a process in spawn order', async () => {
     const { self, process } = await inHand()

@@ -118,6 +118,16 @@ describe('a process that traps exits', () => {
     expect(last.over).toBeNull()
   })
 
+  it('is told nothing more once it is over, also if that happens while others are told', () => {
+    const other = processes.spawnPassive()
+    const first = processes.spawnPassive({ onTrapped: () => second.process.end() })
+    const second = trapper(processes)
+    first.link(other)
+    second.process.link(other)
+    other.end()
+    expect(second.told).toEqual([])
+  })
+
   it('ends by what its own handler throws or rejects with, and nobody else does', async () => {
     const other = processes.spawnPassive()
     const throwing = processes.spawnPassive({

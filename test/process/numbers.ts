@@ -35,7 +35,7 @@ function bytesEach(what: string, make: (processes: ProcessSystem) => unknown): v
   processes.close()
 }
 
-/** Spawns, with the hook that a session has, and ends. */
+/** Births and exits. */
 async function lives(): Promise<void> {
   const processes = new ProcessSystem()
   await nanoseconds('spawn and end a passive process', COUNT, () => {

@@ -139,6 +139,17 @@ describe('a child that crashes', () => {
       { supervisor: supervisor.process.pid, child: 'a', pid: current('a').pid, exit: old.over },
     ])
   })
+
+  it('is said to come back after a start that failed, which no exit stands for', async () => {
+    const { start } = child('a')
+    const flaky = vi.fn(start)
+    supervise({ children: [{ id: 'a', start: flaky }] })
+    flaky.mockImplementationOnce(() => {
+      throw crash
+    })
+    const messages = await said(PROCESS_RESTART, () => current('a').end(exitError(crash)))
+    expect(messages).toMatchObject([{ child: 'a', pid: current('a').pid, exit: null }])
+  })
 })
 
 describe('the restart policy of a child', () => {
@@ -318,6 +329,14 @@ describe('back-off', () => {
     expect((await supervisor.process.exited).reason.cause).toMatchObject({ code: 'RESTARTS_EXCEEDED', cause: crash })
   })
 
+  it('does not keep the program alive', () => {
+    const timers = vi.spyOn(globalThis, 'setTimeout')
+    supervise({ backoff: { baseMs: 1_000, maxMs: 1_000, jitter: 'none' }, children: [child('a')] })
+    current('a').end(exitError(crash))
+    expect(timers.mock.results.map((result) => result.value.hasRef())).toEqual([false])
+    processes.close()
+  })
+
   it('leaves no timer behind when the child is stopped or the supervisor is killed while it waits', async () => {
     vi.useFakeTimers()
     const backoff = { baseMs: 100, maxMs: 500, jitter: 'none' } as const
@@ -427,6 +446,7 @@ describe('children that come and go', () => {
     const { process } = supervisor.children()[0]
     expect(await supervisor.stopChild('a')).toBe(true)
     expect(await supervisor.stopChild('a')).toBe(false)
+    expect(started.get('a')).toHaveLength(1)
     expect(process?.over?.reason.is).toBe('normal')
     expect(supervisor.start(child('a'))).toBe(current('a'))
     expect(supervisor.children().map((one) => one.id)).toEqual(['b', 'a'])
@@ -438,6 +458,16 @@ describe('children that come and go', () => {
     current('a').end()
     expect(await Promise.all(stops)).toEqual([true, true])
     expect(log).toEqual(['a is told: exit-request', 'a normal'])
+  })
+
+  it('leave no deadline behind when they end in time', async () => {
+    vi.useFakeTimers()
+    const supervisor = supervise({ children: [stubborn('a')] })
+    const stopped = supervisor.stopChild('a')
+    expect(vi.getTimerCount()).toBe(1)
+    current('a').end()
+    await stopped
+    expect(vi.getTimerCount()).toBe(0)
   })
 
   it('are none if their start fails, and the caller gets the error', () => {
@@ -464,6 +494,24 @@ describe('children that come and go', () => {
     expect(codeOf(() => supervisor.start({ id: 'a', start }))).toBe('SHUTTING_DOWN')
     await supervisor.process.exited
     expect(processes.size).toBe(0)
+  })
+
+  it('are not started again and again if they are stopped while they come back', async () => {
+    const supervisor = supervise({ maxRestarts: 10 })
+    const { start } = child('a')
+    let isBack = false
+    supervisor.start({
+      id: 'a',
+      start: (parent) => {
+        if (isBack) supervisor.stopChild('a')
+        return start(parent)
+      },
+    })
+    isBack = true
+    current('a').end(exitError(crash))
+    expect(log).toEqual(['start a', 'a error', 'start a', 'a killed'])
+    expect(supervisor.children()).toEqual([])
+    expect(supervisor.process.over).toBeNull()
   })
 
   it('are processes of the same system, each another', () => {

@@ -19,10 +19,6 @@ export function withoutItem<Item extends object>(few: Few<Item>, item: Item): Fe
   return few.size === 0 ? null : few
 }
 
-export function hasItem<Item extends object>(few: Few<Item>, item: Item): boolean {
-  return few instanceof Set ? few.has(item) : few === item
-}
-
 export function countOf<Item extends object>(few: Few<Item>): number {
   if (few === null) return 0
   return few instanceof Set ? few.size : 1

@@ -2,7 +2,7 @@ import { Deque } from '../deque.ts'
 import { LiminalError } from '../errors.ts'
 import { exitsAreHeard, sayExit, sayStrayError } from './diagnostics.ts'
 import { type Exit, type ExitReason, exitError, type Pid, RecordedExit } from './exit.ts'
-import { hasItem, itemsOf, withItem, withoutItem } from './few.ts'
+import { itemsOf, withItem, withoutItem } from './few.ts'
 import { MonitorRecord } from './monitor.ts'
 import type { ExitObserver } from './process.ts'
 import { ProcessRecord } from './record.ts'
@@ -93,7 +93,6 @@ export class Kernel {
     const right = this.find(other)
     if (left === right) return
     if (left instanceof ProcessRecord && right instanceof ProcessRecord) {
-      if (hasItem(left.links, right)) return
       left.links = withItem(left.links, right)
       right.links = withItem(right.links, left)
     } else if (left instanceof ProcessRecord) {
