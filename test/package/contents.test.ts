@@ -89,12 +89,14 @@ describe('the installed package', () => {
       join(project.folder, 'both-ways.cjs'),
       `const required = require('liminal-bus')
        const codec = require('liminal-bus/codec')
+       const processes = require('liminal-bus/process')
        import('liminal-bus').then(async (imported) => {
          const importedCodec = await import('liminal-bus/codec')
          console.log(required.createBus === imported.createBus, codec.encode === importedCodec.encode, typeof codec.encode)
+         console.log(processes.ProcessSystem === (await import('liminal-bus/process')).ProcessSystem)
        })`,
     )
-    expect(await project.node('both-ways.cjs')).toMatchObject({ stdout: 'true true function\n' })
+    expect(await project.node('both-ways.cjs')).toMatchObject({ stdout: 'true true function\ntrue\n' })
   })
 
   it('runs the example of the README, which prints what the README says', async () => {
