@@ -173,7 +173,7 @@ export interface Subscription<T = unknown> extends AsyncIterable<Delivery<T>>, A
 }
 
 export interface AskOptions extends WaitOptions {
-  /** Default 5,000. */
+  /** Default 5,000; on a remote bus the default is kept by a coarse clock and comes up to 700 ms late, never early. A timeout of its own is exact. */
   timeoutMs?: number
   causal?: CausalContext
   /** Default `'json'`, for the request and the reply. */
