@@ -2,8 +2,8 @@
 const TICKS = 16
 
 /**
- * Deadlines one span ahead, for things that are too many for a timer each: a deadline is a tick number, late by a sixteenth of the span at most and never
- * early. The clock stands still while nobody needs it.
+ * Deadlines for things that are too many for a timer each: a deadline is a tick number, never early, and late by a sixteenth of the span at most, or by two where
+ * it is no multiple of that. The clock stands still while nobody needs it.
  */
 export class CoarseClock {
   readonly #intervalMs: number
