@@ -1,5 +1,6 @@
 import type { FrameBatch } from '../codec/index.ts'
 import { LiminalError } from '../errors.ts'
+import { IntegerMap } from '../integer-map.ts'
 import { LastText } from '../last-text.ts'
 import {
   Capability,
@@ -29,7 +30,7 @@ const LONGEST_TEXT = 1_024
 export class InboundConversations implements StreamOwner {
   readonly #core: ClientCore
   readonly #connection: Connection
-  readonly #conversations = new Map<number | bigint, InboundConversation>()
+  readonly #conversations = new IntegerMap<InboundConversation>()
   readonly #subject = new LastText()
 
   constructor(core: ClientCore, connection: Connection) {
@@ -66,7 +67,7 @@ export class InboundConversations implements StreamOwner {
   }
 
   lost(_error: LiminalError): void {
-    const conversations = [...this.#conversations.values()]
+    const conversations = this.#conversations.values()
     this.#conversations.clear()
     for (const conversation of conversations) conversation.close(false)
   }

@@ -1,5 +1,6 @@
 import type { FrameBatch } from '../codec/index.ts'
 import type { LiminalError } from '../errors.ts'
+import { IntegerMap } from '../integer-map.ts'
 
 /** What a stream of a connection belongs to. */
 export interface StreamOwner {
@@ -15,7 +16,7 @@ const LAST_STREAM = 0xffff_ffff
 
 /** The streams that a client opened on one connection: odd ids, rising, used again only after all were used once. */
 export class StreamTable {
-  readonly #owners = new Map<number, StreamOwner>()
+  readonly #owners = new IntegerMap<StreamOwner>(2)
   #next: number
   #wrapped = false
 
@@ -50,13 +51,13 @@ export class StreamTable {
   /** Tells all owners the tick. Returns whether any still waits for one. */
   expire(tick: number): boolean {
     let waiting = false
-    for (const owner of [...this.#owners.values()]) waiting = owner.expire?.(tick) === true || waiting
+    for (const owner of this.#owners.values()) waiting = owner.expire?.(tick) === true || waiting
     return waiting
   }
 
   /** Closes all streams, but those whose owners are to be kept, and tells their owners. */
   lose(error: LiminalError, kept?: (owner: StreamOwner) => boolean): void {
-    const lost = [...this.#owners].filter(([, owner]) => !kept?.(owner))
+    const lost = this.#owners.entries().filter(([, owner]) => !kept?.(owner))
     for (const [stream] of lost) this.#owners.delete(stream)
     for (const [, owner] of lost) owner.lost(error)
   }

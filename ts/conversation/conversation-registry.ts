@@ -1,5 +1,6 @@
 import { checkInteger, checkName } from '../arguments.ts'
 import { LiminalError } from '../errors.ts'
+import { IntegerMap } from '../integer-map.ts'
 import { ConversationCore, type ConversationKeeper, type ConversationOwner } from './conversation-core.ts'
 import type { ParticipantSource } from './participant.ts'
 
@@ -31,7 +32,7 @@ export class ConversationRegistry implements ConversationKeeper {
   readonly #maxConversations: number
   readonly #maxPending: number
   readonly #subjects = new Map<string, Subject>()
-  readonly #live = new Map<number, ConversationCore>()
+  readonly #live = new IntegerMap<ConversationCore>()
   /** Ids are numbers here: a thousand years at a million a second. */
   #lastNumber = 0
 
@@ -111,7 +112,7 @@ export class ConversationRegistry implements ConversationKeeper {
 
   /** Ends all live conversations with `error`. */
   closeAll(error: LiminalError): void {
-    for (const conversation of [...this.#live.values()]) conversation.close(error)
+    for (const conversation of this.#live.values()) conversation.close(error)
   }
 
   /** See ConversationKeeper. */

@@ -1,7 +1,7 @@
+import { withItem, withoutItem } from '../few.ts'
 import { contain } from './contain.ts'
 import { sayStrayError } from './diagnostics.ts'
 import type { Exit, Pid } from './exit.ts'
-import { withItem, withoutItem } from '../few.ts'
 import type { Kernel, Notice } from './kernel.ts'
 import type { ExitObserver } from './process.ts'
 import type { Monitor } from './received.ts'

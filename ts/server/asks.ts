@@ -1,5 +1,6 @@
 import type { AbandonListener, MessageFate, ParticipantMessage } from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
+import { IntegerMap } from '../integer-map.ts'
 import type { SessionContext } from './context.ts'
 import type { RemoteParticipant } from './remote-participant.ts'
 import type { ServerStreams } from './server-streams.ts'
@@ -27,7 +28,7 @@ class Ask implements AbandonListener {
 export class Asks {
   readonly #context: SessionContext
   readonly #streams: ServerStreams
-  readonly #byStream = new Map<number, Ask>()
+  readonly #byStream = new IntegerMap<Ask>(2)
 
   constructor(context: SessionContext, streams: ServerStreams) {
     this.#context = context
@@ -51,7 +52,7 @@ export class Asks {
       done.fail(new LiminalError('LIMIT_EXCEEDED', text))
       return
     }
-    const streamId = this.#streams.open()
+    const streamId = this.#streams.take()
     const ask = new Ask(this, streamId, participant, done)
     this.#byStream.set(streamId, ask)
     const failure = participant.transmit(streamId, message)
@@ -71,7 +72,7 @@ export class Asks {
 
   /** The connection is over: everybody who waits here hears of it. */
   gone(): void {
-    for (const [streamId, { participant }] of [...this.#byStream]) this.fail(streamId, gone(participant.subject))
+    for (const { streamId, participant } of this.#byStream.values()) this.fail(streamId, gone(participant.subject))
   }
 
   /** Nobody waits for the answer any more: the peer is told, and an answer that is underway finds nobody on its stream. */
@@ -95,7 +96,6 @@ export class Asks {
     const ask = this.#byStream.get(streamId)
     if (ask !== undefined) {
       this.#byStream.delete(streamId)
-      this.#streams.close(streamId)
       this.#context.settled()
     }
     return ask

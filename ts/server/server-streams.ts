@@ -3,32 +3,32 @@ const LAST = 0xffff_fffe
 
 /** The even stream ids, which the server opens (design §5.5). An id is not given out again while it is open. */
 export class ServerStreams {
-  readonly #open = new Set<number>()
+  readonly #isOpen: (streamId: number) => boolean
   #next: number
+  /** Every id was given out once. */
+  #wrapped = false
 
-  /** @param first Even; where to begin, 2 by default. */
-  constructor(first: number = FIRST) {
+  /**
+   * @param isOpen whether an id that was given out before is still in use.
+   * @param first Even; where to begin, 2 by default.
+   */
+  constructor(isOpen: (streamId: number) => boolean, first: number = FIRST) {
+    this.#isOpen = isOpen
     this.#next = first
   }
 
-  get size(): number {
-    return this.#open.size
-  }
-
-  /** Opens the next stream that is not open. The limits on conversations and requests keep most of the four billion free. */
-  open(): number {
-    while (this.#open.has(this.#next)) this.#advance()
+  /** The next id that is not open. The limits on conversations and requests keep most of the two billion free. */
+  take(): number {
+    while (this.#wrapped && this.#isOpen(this.#next)) this.#advance()
     const streamId = this.#next
-    this.#open.add(streamId)
     this.#advance()
     return streamId
   }
 
-  close(streamId: number): void {
-    this.#open.delete(streamId)
-  }
-
   #advance(): void {
-    this.#next = this.#next === LAST ? FIRST : this.#next + 2
+    if (this.#next === LAST) {
+      this.#next = FIRST
+      this.#wrapped = true
+    } else this.#next += 2
   }
 }

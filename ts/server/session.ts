@@ -188,6 +188,9 @@ export class Session implements SessionContext {
       case FrameType.ConversationMessage:
         this.#conversing.message(batch, row)
         break
+      case FrameType.ConversationError:
+        this.#conversing.fail(batch, row)
+        break
       case FrameType.ConversationClose:
         this.#conversing.close(batch, row)
         break
@@ -216,9 +219,6 @@ export class Session implements SessionContext {
         break
       case 'Accept':
         this.#accept(frame)
-        break
-      case 'ConversationError':
-        this.#conversing.fail(frame)
         break
       case 'WorkerRegister':
         registerWorker(this, frame)

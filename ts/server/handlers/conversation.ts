@@ -9,7 +9,8 @@ import {
 } from '../../conversation/index.ts'
 import { LiminalError } from '../../errors.ts'
 import { type Few, hasItem, itemsOf, withItem, withoutItem } from '../../few.ts'
-import type { CausalContext, ConversationClose, ConversationError } from '../../protocol/index.ts'
+import { IntegerMap } from '../../integer-map.ts'
+import type { CausalContext, ConversationClose } from '../../protocol/index.ts'
 import { Column, HEAD_WIDTH, REPLY_REQUESTED, ROW_WIDTH } from '../../protocol/index.ts'
 import { toLiminalError } from '../../thrown.ts'
 import { timeoutError } from '../../waiting.ts'
@@ -72,9 +73,7 @@ class Entry implements ConversationOwner {
 /** The conversations that the peer opened: open, messages with and without reply, close. */
 export class Conversations {
   readonly #context: SessionContext
-  readonly #entries = new Map<number | bigint, Entry>()
-  /** Requests of a peer that can give one up, by their stream. */
-  readonly #byStream = new Map<number, Pending>()
+  readonly #entries = new IntegerMap<Entry>(2)
   /** For requests of peers with a deadline of their own. */
   #clock: CoarseClock | null = null
   #pending = 0
@@ -138,9 +137,11 @@ export class Conversations {
   }
 
   /** The peer has given up the request on this stream, and the conversation goes on. A request that was answered meanwhile is not there any more. */
-  withdraw(frame: ConversationError): void {
-    const pending = this.#byStream.get(frame.streamId)
-    if (pending === undefined || BigInt(pending.entry.id) !== frame.conversationId || !this.#take(pending)) return
+  withdraw(streamId: number, id: number | bigint): void {
+    // A conversation has 1,024 requests underway at most.
+    const underway = itemsOf(this.#entries.get(id)?.pending ?? null)
+    const pending = underway.find((request) => request.streamId === streamId)
+    if (pending === undefined || !this.#take(pending)) return
     pending.exchange?.abandon(new LiminalError('ABORTED', 'The asking side gave this request up.'))
     this.#context.settled()
   }
@@ -153,7 +154,7 @@ export class Conversations {
 
   /** The connection is over: everybody who works for this peer hears of it. */
   closeAll(error: LiminalError): void {
-    for (const entry of [...this.#entries.values()]) this.#close(entry, error)
+    for (const entry of this.#entries.values()) this.#close(entry, error)
   }
 
   #request(entry: Entry, core: ConversationCore, streamId: number, payload: Uint8Array, causal: CausalContext): void {
@@ -167,7 +168,6 @@ export class Conversations {
     const deadline = extended ? this.#deadline() : Number.POSITIVE_INFINITY
     const pending = new Pending(this, entry, streamId, payload.length, deadline)
     entry.pending = withItem(entry.pending, pending)
-    if (extended) this.#byStream.set(streamId, pending)
     this.#pending++
     this.#pendingBytes += pending.bytes
     try {
@@ -183,7 +183,7 @@ export class Conversations {
   }
 
   #expire(tick: number): boolean {
-    for (const entry of [...this.#entries.values()]) {
+    for (const entry of this.#entries.values()) {
       for (const { deadline, exchange } of itemsOf(entry.pending)) {
         if (deadline > tick || exchange === null) continue
         exchange.abandon(timeoutError(LONGEST_REQUEST_MS, `The request to '${entry.core?.subject}'`))
@@ -255,7 +255,6 @@ export class Conversations {
     const { entry } = pending
     if (!hasItem(entry.pending, pending)) return false
     entry.pending = withoutItem(entry.pending, pending)
-    if (this.#byStream.get(pending.streamId) === pending) this.#byStream.delete(pending.streamId)
     this.#pending--
     this.#pendingBytes -= pending.bytes
     return true

@@ -1,7 +1,6 @@
 import type { FrameBatch } from '../../codec/index.ts'
 import { LiminalError, ProtocolError } from '../../errors.ts'
 import { LastText } from '../../last-text.ts'
-import type { ConversationError } from '../../protocol/index.ts'
 import {
   Capability,
   Column,
@@ -73,15 +72,22 @@ export class Exchange {
   }
 
   /** In 1.0 only a server sends it; it is skipped then. */
-  fail(frame: ConversationError): void {
-    if (this.#isServers(frame.streamId)) this.responders.fail(frame)
-    else if (this.#context.capabilities !== 0) this.conversations.withdraw(frame)
+  fail(batch: FrameBatch, row: number): void {
+    const streamId = streamOf(batch, row)
+    if (!this.#isServers(streamId)) {
+      if (this.#context.capabilities !== 0) this.conversations.withdraw(streamId, batch.key(row))
+      return
+    }
+    const frame = batch.frame(row)
+    if (frame.type === 'ConversationError') this.responders.fail(frame)
   }
 
   close(batch: FrameBatch, row: number): void {
     const id = batch.key(row)
-    if (this.#isServers(streamOf(batch, row))) this.responders.leave(batch, row)
-    else if (this.responders.has(id)) this.responders.withdraw(id)
+    if (this.#isServers(streamOf(batch, row))) {
+      const frame = batch.frame(row)
+      if (frame.type === 'ConversationClose') this.responders.leave(frame)
+    } else if (this.responders.has(id)) this.responders.withdraw(id)
     else this.conversations.close(id)
     this.#context.confirm(batch, row)
     this.#context.settled()

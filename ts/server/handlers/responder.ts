@@ -2,7 +2,16 @@ import { MAX_NAME_BYTES } from '../../arguments.ts'
 import type { FrameBatch } from '../../codec/index.ts'
 import type { ConversationInfo, Participant, ParticipantSource, Registration } from '../../conversation/index.ts'
 import { type ErrorCode, LiminalError } from '../../errors.ts'
-import { Column, type ConversationError, codeOf, HEAD_WIDTH, HEADER_BYTES, ROW_WIDTH } from '../../protocol/index.ts'
+import { IntegerMap } from '../../integer-map.ts'
+import {
+  Column,
+  type ConversationClose,
+  type ConversationError,
+  codeOf,
+  HEAD_WIDTH,
+  HEADER_BYTES,
+  ROW_WIDTH,
+} from '../../protocol/index.ts'
 import { toLiminalError } from '../../thrown.ts'
 import { Asks, gone } from '../asks.ts'
 import type { SessionContext } from '../context.ts'
@@ -31,10 +40,10 @@ export class Responders implements ParticipantKeeper {
   readonly #context: SessionContext
   /** By the id that the peer chose. */
   readonly #registrations = new Map<number | bigint, Registration>()
-  readonly #streams = new ServerStreams()
+  readonly #streams = new ServerStreams((streamId) => this.#isOpen(streamId))
   readonly #asks: Asks
-  /** By the number of their conversation. */
-  readonly #participants = new Map<number | bigint, RemoteParticipant>()
+  /** By the stream of their conversation. */
+  readonly #participants = new IntegerMap<RemoteParticipant>(2)
 
   constructor(context: SessionContext) {
     this.#context = context
@@ -96,30 +105,30 @@ export class Responders implements ParticipantKeeper {
 
   /** The peer fails one request, or, on the stream of the open, the conversation. */
   fail(frame: ConversationError): void {
+    const { streamId } = frame
     const error = errorOf(frame.reasonCode, frame.message)
     const number = Number(frame.conversationId)
-    if (this.#asks.participant(frame.streamId)?.number === number) {
-      this.#asks.fail(frame.streamId, error)
-      return
-    }
-    const participant = this.#participants.get(number)
-    if (participant?.streamId === frame.streamId) participant.leave(error)
+    if (this.#asks.participant(streamId)?.number === number) this.#asks.fail(streamId, error)
+    else this.#participantOf(streamId, number)?.leave(error)
   }
 
-  /** The peer leaves a conversation that the server opened. */
-  leave(batch: FrameBatch, row: number): void {
-    const participant = this.#participants.get(batch.key(row))
-    if (participant === undefined) return
-    const frame = batch.frame(row)
-    if (frame.type !== 'ConversationClose') return
-    participant.leave(frame.reasonCode === null ? null : errorOf(frame.reasonCode, frame.message))
+  /** The peer leaves a conversation that the server opened, on the stream of the open. */
+  leave(frame: ConversationClose): void {
+    const { reasonCode, message } = frame
+    const error = reasonCode === null ? null : errorOf(reasonCode, message)
+    this.#participantOf(frame.streamId, Number(frame.conversationId))?.leave(error)
   }
 
   /** The connection is over: whoever waits for this peer hears of it at once. */
   gone(): void {
     this.withdrawAll()
     this.#asks.gone()
-    for (const participant of [...this.#participants.values()]) participant.leave(gone(participant.subject))
+    for (const participant of this.#participants.values()) participant.leave(gone(participant.subject))
+  }
+
+  #participantOf(streamId: number, number: number): RemoteParticipant | null {
+    const participant = this.#participants.get(streamId)
+    return participant?.number === number ? participant : null
   }
 
   #canJoin(): boolean {
@@ -137,25 +146,27 @@ export class Responders implements ParticipantKeeper {
         `The responder of '${info.subject}' takes part in ${most} conversations already.`,
       )
     }
-    const streamId = this.#streams.open()
+    const streamId = this.#streams.take()
     const { subject } = info
     const number = Number(info.id)
     if (!output.open(streamId, number, subject)) {
-      this.#streams.close(streamId)
       throw new LiminalError(
         'OUTBOX_FULL',
         `The connection of the responder of '${subject}' is too far behind; try again later.`,
       )
     }
     const participant = new RemoteParticipant(this.#context, this.#asks, info, number, streamId, this)
-    this.#participants.set(number, participant)
+    this.#participants.set(streamId, participant)
     return participant
   }
 
   /** See ParticipantKeeper. */
-  closed({ number, streamId }: RemoteParticipant): void {
-    this.#participants.delete(number)
-    this.#streams.close(streamId)
+  closed({ streamId }: RemoteParticipant): void {
+    this.#participants.delete(streamId)
+  }
+
+  #isOpen(streamId: number): boolean {
+    return this.#participants.has(streamId) || this.#asks.participant(streamId) !== null
   }
 }
 
