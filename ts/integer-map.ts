@@ -1,5 +1,7 @@
 const FIRST_SLOTS = 16
 const MOST_SLOTS = 65_536
+/** Kept when the last entry goes; more are given back, for a connection that was busy once. */
+const KEPT_SLOTS = 1_024
 
 /**
  * A map whose keys are mostly integers that rise and go again soon: streams, conversations. A `Map` leaves a hole for each entry that goes and is built anew
@@ -59,6 +61,7 @@ export class IntegerMap<Value> {
       if (this.#keys[slot] === key && this.#values[slot] !== undefined) {
         this.#values[slot] = undefined
         this.#inSlots--
+        if (this.#inSlots === 0 && this.#mask >= KEPT_SLOTS) this.#giveBack()
         return true
       }
     }
@@ -68,10 +71,7 @@ export class IntegerMap<Value> {
   }
 
   clear(): void {
-    this.#keys = []
-    this.#values = []
-    this.#mask = -1
-    this.#inSlots = 0
+    this.#giveBack()
     this.#others = null
   }
 
@@ -97,6 +97,13 @@ export class IntegerMap<Value> {
 
   #slotOf(key: number): number {
     return (this.#step === 2 ? key >>> 1 : key) & this.#mask
+  }
+
+  #giveBack(): void {
+    this.#keys = []
+    this.#values = []
+    this.#mask = -1
+    this.#inSlots = 0
   }
 
   #setOther(key: number | bigint, value: Value): void {
