@@ -43,6 +43,8 @@ const CODES = {
   PROCESS_GONE: false,
   MAILBOX_FULL: true,
   RESTARTS_EXCEEDED: false,
+  // Routing.
+  ROUTING_FAILED: false,
   // Waiting.
   TIMEOUT: true,
   ABORTED: false,

@@ -1,0 +1,381 @@
+import { Deferred } from '../deferred.ts'
+import { type ConsumerExit, HandedBackError } from './consumer.ts'
+import { sayAnswerRefused, sayConsumerEnded, sayDispatchRerouted, sayRoutingFailed } from './diagnostics.ts'
+import { type Attempt, Dispatch, type DispatchTerms } from './dispatch.ts'
+import type { DispatchOutcome, Reroute } from './dispatch-outcome.ts'
+import type { LinkedList } from './linked-list.ts'
+import type { Member } from './member.ts'
+import { Roster } from './roster.ts'
+import { type Choice, crashed, isThenable, RoutingError, type RoutingFunction } from './routing-function.ts'
+import type { RoutingSlot } from './routing-slot.ts'
+import { afterSettled } from './settled-turn.ts'
+import { WaitingLine } from './waiting-line.ts'
+
+/**
+ * Brings the messages of one group to its consumers (spec routing §9). A dispatch seeks a consumer, is delivered, and ends on the completion. If the consumer ends
+ * first, it seeks again. While none has room it waits, and is woken by room, by a consumer that joins and by a new routing function; nothing polls.
+ */
+export class Dispatcher {
+  readonly roster = new Roster()
+  readonly #name: string
+  readonly #slot: RoutingSlot
+  readonly #fallback: RoutingFunction | null
+  readonly #maxWaiting: number
+  readonly #line: WaitingLine
+  readonly #open = new Set<Dispatch>()
+  readonly #waiting = new Set<Dispatch>()
+  #inFlight = 0
+  #refusedAnswers = 0
+  /** Calls of the routing function that are not settled. */
+  #asking = 0
+  /** Counts everything that changes who may be chosen. */
+  #clock = 0
+  #lastRemoval = 0
+  #isClosing = false
+  #idle: Deferred<void> | null = null
+
+  constructor(name: string, slot: RoutingSlot, fallback: RoutingFunction | null, maxWaiting: number) {
+    this.#name = name
+    this.#slot = slot
+    this.#fallback = fallback
+    this.#maxWaiting = maxWaiting
+    this.#line = new WaitingLine({
+      hasRoom: () => this.roster.room > this.#asking,
+      ask: (dispatch) => this.#seek(dispatch),
+    })
+  }
+
+  /** Dispatches that have no consumer yet. */
+  get waiting(): number {
+    return this.#waiting.size
+  }
+
+  /** Messages that consumers are at. */
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  /** Answers that came to dispatches which were settled or had gone on to another consumer. */
+  get refusedAnswers(): number {
+    return this.#refusedAnswers
+  }
+
+  dispatch(message: unknown, terms: DispatchTerms): Promise<DispatchOutcome> {
+    return new Promise((resolve, reject) => {
+      const dispatch = new Dispatch(this.#name, message, terms, resolve, reject, this.#settled)
+      this.#open.add(dispatch)
+      this.#seek(dispatch)
+    })
+  }
+
+  join(member: Member): void {
+    this.roster.add(member)
+    this.#clock++
+    this.#line.open()
+  }
+
+  /** The member gets no more messages. @returns what resolves once it has none any more. */
+  leave(member: Member): Promise<void> {
+    this.#withdraw(member, 'leaving')
+    this.#forgetIfDone(member)
+    return member.drained()
+  }
+
+  resize(member: Member, capacity: number): void {
+    const before = member.available
+    member.capacity = capacity
+    if (member.state === 'joined') this.#changed(member, before)
+  }
+
+  /** The member has ended: it leaves at once, and what it had goes elsewhere. */
+  exit(member: Member, exit: ConsumerExit, observedAt: number): void {
+    if (member.state === 'gone') return
+    sayConsumerEnded({ group: this.#name, consumer: member.id, exit, inFlight: member.inFlight })
+    this.#withdraw(member, 'gone')
+    member.settleDrained()
+    // What it completed just before it ended is on its way through promises: it counts, and must not be run twice.
+    if (member.inFlight > 0) afterSettled(() => this.#takeBack(member, exit, observedAt))
+  }
+
+  /** A new routing function is there: who waits is asked about again. */
+  redeployed(): void {
+    this.#clock++
+    this.#line.open()
+  }
+
+  /** Lets go of the dispatches that wait, and of those that come to wait. @returns what resolves once none is open. */
+  drain(): Promise<void> {
+    this.#isClosing = true
+    for (const dispatch of [...this.#waiting]) this.#refuse(dispatch)
+    this.#idle ??= new Deferred()
+    if (this.#open.size === 0) this.#idle.resolve()
+    return this.#idle.promise
+  }
+
+  /** Ends what is still open, and forgets the members. */
+  stop(): void {
+    for (const dispatch of [...this.#open]) this.#refuse(dispatch)
+    for (const { id } of [...this.roster.views()]) {
+      const member = this.roster.get(id)
+      if (member === undefined) continue
+      this.#withdraw(member, 'leaving')
+      this.#forgetIfDone(member)
+    }
+  }
+
+  #seek(dispatch: Dispatch, fallback: RoutingFunction | null = null): void {
+    dispatch.isAsking = true
+    dispatch.askedAt = this.#line.openings
+    dispatch.askedClock = this.#clock
+    const version = fallback === null ? this.#slot.enter() : null
+    const routing = fallback ?? this.#slot.current
+    const done = (): void => {
+      dispatch.isAsking = false
+      if (version !== null) this.#slot.leave(version)
+    }
+    let choice: Choice | Promise<Choice>
+    try {
+      choice = routing.choose({
+        message: dispatch.message,
+        key: dispatch.terms.key,
+        attempt: dispatch.attempts + 1,
+        consumers: this.roster.candidates(dispatch.excluded),
+      })
+    } catch (error) {
+      done()
+      this.#unrouted(dispatch, routing, error)
+      return
+    }
+    if (!isThenable(choice)) {
+      done()
+      this.#chosen(dispatch, routing, choice)
+      return
+    }
+    this.#seekLater(dispatch, routing, choice, done)
+  }
+
+  #seekLater(dispatch: Dispatch, routing: RoutingFunction, choice: PromiseLike<Choice>, done: () => void): void {
+    if (!this.#admit(dispatch)) {
+      choice.then(done, done)
+      return
+    }
+    this.#asking++
+    const settle = (next: () => void): void => {
+      this.#asking--
+      done()
+      next()
+      // There may be room for the next in the queue, which was not asked while this one was.
+      this.#line.wake()
+    }
+    choice.then(
+      (chosen) => settle(() => this.#chosen(dispatch, routing, chosen)),
+      (error: unknown) => settle(() => this.#unrouted(dispatch, routing, error)),
+    )
+  }
+
+  #chosen(dispatch: Dispatch, routing: RoutingFunction, choice: Choice): void {
+    if (dispatch.isSettled) return
+    if (choice === null) {
+      // Something may have opened while the function was at it; nobody would wake this one for that any more.
+      if (dispatch.askedAt !== this.#line.openings) this.#seek(dispatch)
+      else this.#park(dispatch, this.#line.list)
+      return
+    }
+    const member = this.roster.get(choice)
+    if (member === undefined || dispatch.excluded?.has(member)) {
+      if (this.#lastRemoval > dispatch.askedClock) this.#seek(dispatch)
+      else
+        this.#unrouted(
+          dispatch,
+          routing,
+          new RoutingError('unknown-consumer', routing, `chose '${choice}', which is not among the candidates.`),
+        )
+    } else if (member.available > 0) {
+      this.#deliver(dispatch, member)
+    } else if (member.fullSince > dispatch.askedClock) {
+      // It had room when the function looked.
+      this.#seek(dispatch)
+    } else {
+      this.#park(dispatch, member.waiting)
+    }
+  }
+
+  #unrouted(dispatch: Dispatch, routing: RoutingFunction, thrown: unknown): void {
+    if (dispatch.isSettled) return
+    const error = thrown instanceof RoutingError ? thrown : crashed(routing, thrown)
+    sayRoutingFailed(this.#name, error)
+    if (this.#fallback !== null && routing !== this.#fallback) this.#seek(dispatch, this.#fallback)
+    else dispatch.fail('ROUTING_FAILED', `could not be routed: ${error.message}`, error)
+  }
+
+  #park(dispatch: Dispatch, list: LinkedList<Dispatch>): void {
+    if (this.#isClosing) {
+      this.#refuse(dispatch)
+    } else if (dispatch.terms.whenUnavailable === 'fail') {
+      const { size } = this.roster
+      const why = size === 0 ? 'the group has no consumer' : `none of its ${size} consumers can take it`
+      dispatch.fail('NO_RESPONDER', `went to nobody: ${why}`)
+    } else if (dispatch.link.list !== list && this.#admit(dispatch)) {
+      // One that was asked again in vain keeps its place in the queue.
+      dispatch.link.list?.remove(dispatch.link)
+      list.append(dispatch.link)
+      dispatch.startWaiting()
+    }
+  }
+
+  /** Counts a dispatch that has to wait. Those that were delivered before are not turned away. */
+  #admit(dispatch: Dispatch): boolean {
+    if (dispatch.attempts === 0 && !this.#waiting.has(dispatch) && this.#waiting.size >= this.#maxWaiting) {
+      dispatch.fail(
+        'LIMIT_EXCEEDED',
+        `was not let in: ${this.#waiting.size} wait already. Dispatch more slowly, or add consumers`,
+      )
+      return false
+    }
+    this.#waiting.add(dispatch)
+    return true
+  }
+
+  #deliver(dispatch: Dispatch, member: Member): void {
+    this.#stopWaiting(dispatch)
+    const before = member.available
+    const attempt = dispatch.begin(member)
+    member.attempts.add(attempt)
+    this.#inFlight++
+    this.roster.chosen(member, before)
+    if (member.available === 0) member.fullSince = ++this.#clock
+    let completion: unknown
+    try {
+      completion = member.consumer.deliver(dispatch.message, attempt)
+    } catch (error) {
+      this.#rejected(attempt, error)
+      return
+    }
+    Promise.resolve(completion).then(
+      (value) => this.#completed(attempt, value),
+      (error: unknown) => this.#rejected(attempt, error),
+    )
+  }
+
+  #completed(attempt: Attempt, value: unknown): void {
+    const { dispatch, member, state } = attempt
+    if (state === 'open') {
+      const now = performance.now()
+      member.complete(now - attempt.deliveredAt)
+      attempt.state = 'over'
+      dispatch.complete(attempt, value, now)
+    } else {
+      this.#refuseAnswer(attempt, undefined)
+    }
+    this.#release(attempt)
+  }
+
+  #rejected(attempt: Attempt, error: unknown): void {
+    const { dispatch, member, state } = attempt
+    attempt.state = 'over'
+    if (state !== 'open') {
+      this.#refuseAnswer(attempt, error)
+      this.#release(attempt)
+    } else if (error instanceof HandedBackError) {
+      const observedAt = performance.now()
+      this.#release(attempt)
+      this.#reroute(attempt, 'handed-back', error, observedAt)
+    } else {
+      member.failed++
+      dispatch.fail('RESPONDER_FAILED', `was rejected by the consumer '${member.id}'`, error)
+      this.#release(attempt)
+    }
+  }
+
+  #refuseAnswer(attempt: Attempt, error: unknown): void {
+    this.#refusedAnswers++
+    sayAnswerRefused(this.#name, attempt.member.id, attempt.attempt, error)
+  }
+
+  #reroute(attempt: Attempt, reason: Reroute['reason'], cause: unknown, observedAt: number): void {
+    const { dispatch, member } = attempt
+    if (dispatch.attempts >= dispatch.terms.maxAttempts) {
+      const what = reason === 'handed-back' ? 'handed it back' : 'ended'
+      dispatch.fail(
+        'PARTICIPANT_GONE',
+        `is given up after ${dispatch.attempts} attempts: the consumer '${member.id}' ${what}`,
+        cause,
+      )
+      return
+    }
+    sayDispatchRerouted(this.#name, dispatch.reroute(attempt, reason, cause, observedAt))
+    this.#seek(dispatch)
+  }
+
+  #takeBack(member: Member, exit: ConsumerExit, observedAt: number): void {
+    for (const attempt of [...member.attempts]) {
+      const { state } = attempt
+      attempt.state = 'over'
+      this.#release(attempt)
+      if (state !== 'open') continue
+      if (exit.is === 'normal') {
+        // It was not killed: it may have done the work, so nobody else is to do it again.
+        const what = `was not completed: the consumer '${member.id}' ended normally before`
+        attempt.dispatch.fail('PARTICIPANT_GONE', what, exit.cause)
+      } else {
+        this.#reroute(attempt, exit.is, exit.cause, observedAt)
+      }
+    }
+  }
+
+  /** The consumer has a place free again, unless it has left. */
+  #release(attempt: Attempt): void {
+    const { member } = attempt
+    const before = member.available
+    if (!member.attempts.delete(attempt)) return
+    this.#inFlight--
+    if (member.state === 'joined') this.#changed(member, before)
+    member.settleDrained()
+    this.#forgetIfDone(member)
+  }
+
+  #changed(member: Member, before: number): void {
+    this.roster.changed(member, before)
+    this.#clock++
+    // The function chose this very consumer for these.
+    while (member.available > 0) {
+      const waiting = member.waiting.shift()
+      if (waiting === undefined) break
+      this.#deliver(waiting, member)
+    }
+    if (member.available > 0) this.#line.open()
+    else member.fullSince = this.#clock
+  }
+
+  #withdraw(member: Member, state: 'leaving' | 'gone'): void {
+    const { available, state: before } = member
+    member.state = state
+    if (before !== 'joined') return
+    this.roster.remove(member, available)
+    this.#lastRemoval = ++this.#clock
+    for (let waiting = member.waiting.shift(); waiting !== undefined; waiting = member.waiting.shift()) {
+      this.#seek(waiting)
+    }
+  }
+
+  #forgetIfDone(member: Member): void {
+    if (member.state !== 'leaving' || member.inFlight > 0) return
+    member.state = 'gone'
+    member.forget()
+  }
+
+  #stopWaiting(dispatch: Dispatch): void {
+    dispatch.link.list?.remove(dispatch.link)
+    this.#waiting.delete(dispatch)
+  }
+
+  #refuse(dispatch: Dispatch): void {
+    dispatch.fail('SHUTTING_DOWN', 'was not done: the group is closed')
+  }
+
+  readonly #settled = (dispatch: Dispatch): void => {
+    this.#stopWaiting(dispatch)
+    this.#open.delete(dispatch)
+    if (this.#open.size === 0) this.#idle?.resolve()
+  }
+}
