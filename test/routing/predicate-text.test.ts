@@ -105,7 +105,27 @@ describe('the text of a predicate', () => {
   })
 
   it('of any kind parses or is refused with a typed error', () => {
-    const piece = fc.constantFrom('a', '.', '[', ']', '(', ')', 'and', 'or', 'not', ' ', '=', '<', '"x"', "'", '1', '-', 'in', '\n', '😀')
+    const piece = fc.constantFrom(
+      'a',
+      '.',
+      '[',
+      ']',
+      '(',
+      ')',
+      'and',
+      'or',
+      'not',
+      ' ',
+      '=',
+      '<',
+      '"x"',
+      "'",
+      '1',
+      '-',
+      'in',
+      '\n',
+      '😀',
+    )
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
         const text = pieces.join('')

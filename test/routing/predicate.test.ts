@@ -108,7 +108,13 @@ describe('comparisons', () => {
 describe('the other clauses', () => {
   it('take the bounds of a range as part of it', () => {
     const within = range('amount', 100, 200)
-    for (const [amount, held] of [[150, true], [100, true], [200, true], [50, false], ['150', false]] as const) {
+    for (const [amount, held] of [
+      [150, true],
+      [100, true],
+      [200, true],
+      [50, false],
+      ['150', false],
+    ] as const) {
       expect(judge(within, { amount })).toBe(held)
     }
     expect(judge(within, {})).toBe(false)

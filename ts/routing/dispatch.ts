@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../errors.ts'
+import { onAbort } from './abort-watch.ts'
 import type { DeliveryContext } from './consumer.ts'
 import { DispatchError, type DispatchOutcome, type Reroute } from './dispatch-outcome.ts'
 import { Link } from './linked-list.ts'
@@ -106,6 +107,7 @@ export class Dispatch {
   readonly #settled: (dispatch: Dispatch) => void
   #isSettled = false
   #queuedMs = 0
+  #stopWatching: (() => void) | undefined
   #timeout: NodeJS.Timeout | undefined
   #waitTimeout: NodeJS.Timeout | undefined
 
@@ -130,7 +132,7 @@ export class Dispatch {
         this.fail('TIMEOUT', `was not done within ${timeoutMs} ms`)
       }, timeoutMs)
     }
-    signal?.addEventListener('abort', this.#abort)
+    if (signal !== undefined) this.#stopWatching = onAbort(signal, this.#abort)
   }
 
   get isSettled(): boolean {
@@ -211,7 +213,7 @@ export class Dispatch {
     this.#isSettled = true
     clearTimeout(this.#timeout)
     clearTimeout(this.#waitTimeout)
-    this.terms.signal?.removeEventListener('abort', this.#abort)
+    this.#stopWatching?.()
     this.#settled(this)
     return true
   }

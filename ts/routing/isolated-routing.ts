@@ -29,6 +29,8 @@ export interface IsolatedRoutingOptions {
   readonly name?: string | undefined
   /** Milliseconds of one call, from when a thread begins it; then the thread is ended and replaced. Default: 1,000. */
   readonly timeoutMs?: number | undefined
+  /** Milliseconds that a thread may take to start and load the module. Default: 10,000. */
+  readonly loadMs?: number | undefined
   /** Threads, which is also how many calls run at a time. Default: 1. */
   readonly threads?: number | undefined
   /** Most calls that wait for a thread; one more fails with `ROUTING_FAILED`. Default: 1,024. */
@@ -49,7 +51,17 @@ interface Call {
   readonly reject: (error: RoutingError) => void
 }
 
-const KNOWN = ['name', 'timeoutMs', 'threads', 'maxWaiting', 'memoryMb', 'maxLosses', 'windowMs', 'cooldownMs']
+const KNOWN = [
+  'name',
+  'timeoutMs',
+  'loadMs',
+  'threads',
+  'maxWaiting',
+  'memoryMb',
+  'maxLosses',
+  'windowMs',
+  'cooldownMs',
+]
 const MAX_THREADS = 64
 
 /**
@@ -70,10 +82,11 @@ export async function isolatedRouting(
   checkKnownOptions('options', options, KNOWN)
   const url = moduleUrl(module)
   const { name = decodeURIComponent(url.pathname.slice(url.pathname.lastIndexOf('/') + 1)) } = options
-  const { timeoutMs = 1_000, threads = 1, maxWaiting = 1_024, memoryMb = 64 } = options
+  const { timeoutMs = 1_000, loadMs = 10_000, threads = 1, maxWaiting = 1_024, memoryMb = 64 } = options
   const { maxLosses = 5, windowMs = 10_000, cooldownMs = 5_000 } = options
   checkName('options.name', name)
   checkWait({ timeoutMs })
+  checkWait({ timeoutMs: loadMs })
   checkInteger('options.threads', threads, 1)
   if (threads > MAX_THREADS) throw invalidArgument('options.threads', `at most ${MAX_THREADS}`, threads)
   checkInteger('options.maxWaiting', maxWaiting, 0)
@@ -88,7 +101,7 @@ export async function isolatedRouting(
     throw new LiminalError('ROUTING_FAILED', `The routing module ${url.pathname} cannot be read.`, { cause })
   }
   const breaker = new Breaker({ failures: maxLosses, windowMs, cooldownMs })
-  const routing = new IsolatedRouting(name, hash, { url, timeoutMs, threads, maxWaiting, memoryMb }, breaker)
+  const routing = new IsolatedRouting(name, hash, { url, timeoutMs, loadMs, threads, maxWaiting, memoryMb }, breaker)
   await routing.load()
   return routing
 }
@@ -96,6 +109,7 @@ export async function isolatedRouting(
 interface Settings {
   readonly url: URL
   readonly timeoutMs: number
+  readonly loadMs: number
   readonly threads: number
   readonly maxWaiting: number
   readonly memoryMb: number
@@ -260,11 +274,17 @@ export class IsolatedRouting implements RoutingFunction, AsyncDisposable {
       return
     }
     this.#failWaiting(() => this.#suspended())
+    this.#coolDown()
+  }
+
+  #coolDown(): void {
     clearTimeout(this.#cooldown)
     this.#cooldown = setTimeout(() => {
       this.#breaker.probe()
-      this.#restore()
-    }, this.#breaker.waitMs + 1)
+      // Timers count whole milliseconds, and may be a little early for the clock of the breaker.
+      if (this.#breaker.state === 'open') this.#coolDown()
+      else this.#restore()
+    }, Math.ceil(this.#breaker.waitMs))
     this.#cooldown.unref()
   }
 
@@ -281,9 +301,9 @@ export class IsolatedRouting implements RoutingFunction, AsyncDisposable {
     this.#starting++
     let thread: IsolatedThread
     try {
-      const { url, memoryMb } = this.#settings
+      const { url, memoryMb, loadMs } = this.#settings
       const lost = (ended: IsolatedThread): void => this.#lost(ended)
-      thread = await IsolatedThread.start({ module: url, hash: this.hash, memoryMb, lost })
+      thread = await IsolatedThread.start({ module: url, hash: this.hash, memoryMb, loadMs, lost })
     } finally {
       this.#starting--
     }

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { Piscina } from 'piscina'
 import { LiminalError } from '../errors.ts'
+import { waitFor } from '../waiting.ts'
 import { sourceHash } from './source-hash.ts'
 
 /** How a call in a thread ended. `lost`: the thread is gone, and the call with it. */
@@ -18,6 +19,8 @@ export interface ThreadOptions {
   readonly hash: string
   /** Mebibytes of heap, past which the thread is ended. */
   readonly memoryMb: number
+  /** Milliseconds that loading the module may take. */
+  readonly loadMs: number
   /** Called once if a thread that was started is lost, whatever it is at. */
   readonly lost: (thread: IsolatedThread) => void
 }
@@ -32,6 +35,7 @@ const PROBE = { filename: 'node:path', name: 'basename' }
 export class IsolatedThread {
   /** A pool of one: it brings the thread's program and the messages. It never starts a second thread, which nobody would have checked. */
   readonly #pool: Piscina<unknown, unknown>
+  #tellLost: ((thread: IsolatedThread) => void) | null = null
   #isLost = false
   #lostBy: unknown
   #stopped: Promise<void> | null = null
@@ -41,10 +45,12 @@ export class IsolatedThread {
     await verify(options)
     const thread = new IsolatedThread(options)
     try {
-      await thread.#pool.run('', PROBE)
+      await thread.#load(options.loadMs)
       // Read before and after: what the thread loaded in between is this very text.
       await verify(options)
-      thread.#watch(options.lost)
+      // It may have ended while that was read.
+      if (thread.#isLost) throw thread.#lostBy
+      thread.#tellLost = options.lost
       return thread
     } catch (error) {
       await thread.stop()
@@ -61,10 +67,8 @@ export class IsolatedThread {
       recordTiming: false,
       resourceLimits: { maxOldGenerationSizeMb: memoryMb },
     })
-    // Of a thread that fails while it is idle, or that keeps failing behind a call.
-    this.#pool.on('error', (error: unknown) => {
-      this.#lostBy ??= error
-    })
+    // The thread itself is watched: it says more, and says it for every way to end.
+    this.#pool.on('error', (error: unknown) => this.#lose(error))
   }
 
   /** Runs one call. Never rejects. Not to be called once the thread is lost. @param timeoutMs after which it is ended. */
@@ -93,21 +97,27 @@ export class IsolatedThread {
     return this.#stopped
   }
 
-  #watch(lost: (thread: IsolatedThread) => void): void {
-    const [worker] = this.#pool.threads
-    const lose = (cause: unknown): void => {
-      if (this.#isLost) return
-      this.#isLost = true
-      this.#lostBy = cause
-      lost(this)
-    }
-    if (worker === undefined) {
-      throw new LiminalError('ROUTING_FAILED', 'The thread ended as soon as it had loaded its module.', {
-        cause: this.#lostBy,
-      })
-    }
-    worker.once('error', lose)
-    worker.once('exit', (code) => lose(new LiminalError('ROUTING_FAILED', `The thread ended with code ${code}.`)))
+  #load(loadMs: number): Promise<unknown> {
+    const loaded = this.#pool.run('', PROBE)
+    const ended = new Promise<never>((_, reject) => {
+      const lose = (cause: unknown): void => {
+        this.#lose(cause)
+        reject(cause)
+      }
+      // The pool has begun to start its thread for this call.
+      for (const worker of this.#pool.threads) {
+        worker.once('error', lose)
+        worker.once('exit', (code) => lose(new LiminalError('ROUTING_FAILED', `The thread ended with code ${code}.`)))
+      }
+    })
+    return waitFor(Promise.race([loaded, ended]), { timeoutMs: loadMs, what: 'Loading the routing module' })
+  }
+
+  #lose(cause: unknown): void {
+    if (this.#isLost) return
+    this.#isLost = true
+    this.#lostBy = cause
+    this.#tellLost?.(this)
   }
 }
 

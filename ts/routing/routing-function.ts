@@ -13,7 +13,7 @@ export interface Candidates extends Iterable<ConsumerView> {
   readonly size: number
   /** The one with this id, `null` if it is not among them. O(1). */
   get(id: string): ConsumerView | null
-  /** The one with room whose last turn is longest ago. O(1). */
+  /** The one with room that has waited longest for its turn, counted from its last one, from joining, or from when it got room again. O(1). */
   next(): ConsumerView | null
   /** The one with room that uses the smallest share of its capacity. O(1). */
   leastLoaded(): ConsumerView | null
