@@ -6,6 +6,7 @@ import {
   compare,
   exists,
   formatFieldPath,
+  formatPredicate,
   not,
   oneOf,
   or,
@@ -138,6 +139,12 @@ describe('the text of a predicate', () => {
       }),
       { numRuns: 2_000 },
     )
+  })
+
+  it('is written with the brackets that it needs', () => {
+    const [a, b] = [exists('a'), exists('b')]
+    expect(formatPredicate(and(and(or(a, b)), not(or(not(a)))))).toBe('(exists a or exists b) and not not exists a')
+    expect(formatPredicate(or(and(), or()))).toBe('true or false')
   })
 
   it('of a field path says the path', () => {

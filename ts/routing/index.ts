@@ -67,3 +67,4 @@ export {
   type RoutingRequest,
   routingFunction,
 } from './routing-function.ts'
+export { type RouteEntry, RoutingTable } from './routing-table.ts'

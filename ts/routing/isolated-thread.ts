@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { Piscina } from 'piscina'
+import type { Piscina } from 'piscina'
 import { LiminalError } from '../errors.ts'
 import { waitFor } from '../waiting.ts'
 import { sourceHash } from './source-hash.ts'
@@ -43,7 +43,7 @@ export class IsolatedThread {
   /** @throws LiminalError `ROUTING_FAILED` (as a rejection) if the module's text is not the one with this hash; else what loading it throws. */
   static async start(options: ThreadOptions): Promise<IsolatedThread> {
     await verify(options)
-    const thread = new IsolatedThread(options)
+    const thread = new IsolatedThread(await poolOfOne(options))
     try {
       await thread.#load(options.loadMs)
       // Read before and after: what the thread loaded in between is this very text.
@@ -58,15 +58,8 @@ export class IsolatedThread {
     }
   }
 
-  private constructor({ module, memoryMb }: ThreadOptions) {
-    this.#pool = new Piscina({
-      filename: module.href,
-      minThreads: 0,
-      maxThreads: 1,
-      idleTimeout: Number.POSITIVE_INFINITY,
-      recordTiming: false,
-      resourceLimits: { maxOldGenerationSizeMb: memoryMb },
-    })
+  private constructor(pool: Piscina<unknown, unknown>) {
+    this.#pool = pool
     // The thread itself is watched: it says more, and says it for every way to end.
     this.#pool.on('error', (error: unknown) => this.#lose(error))
   }
@@ -119,6 +112,19 @@ export class IsolatedThread {
     this.#lostBy = cause
     this.#tellLost?.(this)
   }
+}
+
+/** Starts no thread yet. The package is loaded with the first pool: most buses isolate nothing. */
+async function poolOfOne({ module, memoryMb }: ThreadOptions): Promise<Piscina<unknown, unknown>> {
+  const { Piscina } = await import('piscina')
+  return new Piscina<unknown, unknown>({
+    filename: module.href,
+    minThreads: 0,
+    maxThreads: 1,
+    idleTimeout: Number.POSITIVE_INFINITY,
+    recordTiming: false,
+    resourceLimits: { maxOldGenerationSizeMb: memoryMb },
+  })
 }
 
 async function verify({ module, hash }: ThreadOptions): Promise<void> {

@@ -185,8 +185,11 @@ function format(predicate: Predicate): string {
 }
 
 function bracket(predicate: Predicate): string {
-  const isList = (predicate.kind === 'and' || predicate.kind === 'or') && predicate.clauses.length > 1
-  return isList ? `(${format(predicate)})` : format(predicate)
+  if (predicate.kind !== 'and' && predicate.kind !== 'or') return format(predicate)
+  const { clauses } = predicate
+  // A list of one is written as its clause, which may need the brackets itself.
+  if (clauses.length === 1) return bracket(clauses[0])
+  return clauses.length === 0 ? format(predicate) : `(${format(predicate)})`
 }
 
 function formatLiteral(literal: Literal): string {
