@@ -334,6 +334,22 @@ describe('a dispatch that nobody waits for any more', () => {
   })
 })
 
+describe('a dispatch that its own routing function aborts', () => {
+  it('is settled and waits nowhere', async () => {
+    const controller = new AbortController()
+    const aborting = routingFunction('aborting', async ({ consumers }) => {
+      controller.abort()
+      return consumers.next()?.id ?? null
+    })
+    const made = new ConsumerGroup('work', { routing: aborting })
+    const a = completing('a')
+    made.join(a)
+    expect((await dispatchError(made.dispatch(1, { signal: controller.signal }))).code).toBe('ABORTED')
+    await turn()
+    expect([made.waiting, made.inFlight, a.received.length]).toEqual([0, 0, 0])
+  })
+})
+
 describe('ten thousand dispatches', () => {
   it('leave nothing behind', async () => {
     const made = new ConsumerGroup('work')

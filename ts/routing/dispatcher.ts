@@ -8,7 +8,7 @@ import type { Member } from './member.ts'
 import { Roster } from './roster.ts'
 import { type Choice, crashed, isThenable, RoutingError, type RoutingFunction } from './routing-function.ts'
 import type { RoutingSlot } from './routing-slot.ts'
-import { afterSettled } from './settled-turn.ts'
+import { afterSettled } from './after-settled.ts'
 import { WaitingLine } from './waiting-line.ts'
 
 /**
@@ -155,7 +155,8 @@ export class Dispatcher {
   }
 
   #seekLater(dispatch: Dispatch, routing: RoutingFunction, choice: PromiseLike<Choice>, done: () => void): void {
-    if (!this.#admit(dispatch)) {
+    // The function itself may have aborted it.
+    if (dispatch.isSettled || !this.#admit(dispatch)) {
       choice.then(done, done)
       return
     }
@@ -183,13 +184,12 @@ export class Dispatcher {
     }
     const member = this.roster.get(choice)
     if (member === undefined || dispatch.excluded?.has(member)) {
-      if (this.#lastRemoval > dispatch.askedClock) this.#seek(dispatch)
-      else
-        this.#unrouted(
-          dispatch,
-          routing,
-          new RoutingError('unknown-consumer', routing, `chose '${choice}', which is not among the candidates.`),
-        )
+      if (this.#lastRemoval > dispatch.askedClock) {
+        this.#seek(dispatch)
+      } else {
+        const what = `chose '${choice}', which is not among the candidates.`
+        this.#unrouted(dispatch, routing, new RoutingError('unknown-consumer', routing, what))
+      }
     } else if (member.available > 0) {
       this.#deliver(dispatch, member)
     } else if (member.fullSince > dispatch.askedClock) {
