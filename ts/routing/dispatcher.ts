@@ -1,4 +1,5 @@
 import { Deferred } from '../deferred.ts'
+import { afterSettled } from './after-settled.ts'
 import { type ConsumerExit, HandedBackError } from './consumer.ts'
 import { sayAnswerRefused, sayConsumerEnded, sayDispatchRerouted, sayRoutingFailed } from './diagnostics.ts'
 import { type Attempt, Dispatch, type DispatchTerms } from './dispatch.ts'
@@ -8,7 +9,6 @@ import type { Member } from './member.ts'
 import { Roster } from './roster.ts'
 import { type Choice, crashed, isThenable, RoutingError, type RoutingFunction } from './routing-function.ts'
 import type { RoutingSlot } from './routing-slot.ts'
-import { afterSettled } from './after-settled.ts'
 import { WaitingLine } from './waiting-line.ts'
 
 /**
