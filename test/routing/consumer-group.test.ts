@@ -272,6 +272,19 @@ describe('a dispatch without a consumer that has room', () => {
   })
 })
 
+describe('a consumer that joins while the routing function says that there is none', () => {
+  it.each(['wait', 'fail'] as const)('is found all the same: %s', async (whenUnavailable) => {
+    const late = completing('late')
+    const joining = routingFunction('joining', ({ consumers }) => {
+      const next = consumers.next()?.id ?? null
+      if (next === null) made.join(late)
+      return next
+    })
+    const made = new ConsumerGroup('work', { routing: joining })
+    expect((await made.dispatch(1, { whenUnavailable })).deliveredTo).toBe('late')
+  })
+})
+
 describe('closing', () => {
   it('fails what waits, finishes what is in flight, and takes nothing more', async () => {
     const made = new ConsumerGroup('work')
