@@ -15,6 +15,10 @@ export const Capability = {
   RECEIPTS: 0x0010_0000,
   /** Error frames use the reason codes from 0x8000 up instead of 0xFFFF. */
   REASONS: 0x0020_0000,
+  /** Heads in front of payloads (flag 0x20), conversations that outlive their participant, workers with leases. */
+  WORK: 0x0040_0000,
+  /** ConversationMessage flag 0x40: a reply in parts, paced by Accept. */
+  STREAMS: 0x0080_0000,
 } as const
 
 /** Everything that this version understands. */

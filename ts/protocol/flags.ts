@@ -1,5 +1,5 @@
 /**
- * Flag bits with a meaning. The low ones are liminal 1.0 (spec wire §4); 0x80 and 0x40 are this project's extensions, valid only
+ * Flag bits with a meaning. The low ones are liminal 1.0 (spec wire §4); 0x80, 0x40 and 0x20 are this project's extensions, valid only
  * on a connection that was granted the capability of the same section in docs/protocol.md.
  */
 
@@ -19,3 +19,16 @@ export const CONNECT_EXTENSIONS = 0x80
 export const OPEN_OFFER = 0x80
 /** On ConversationOpen, ConversationClose and Unsubscribe, extension `CONFIRMATIONS`: echo this frame when done. */
 export const CONFIRM = 0x40
+/** On ConversationOpen, extension `WORK`: if the participant dies, its requests go to another one. */
+export const OPEN_REROUTE = 0x20
+/** On ConversationMessage, Push and PushReply, extension `WORK`: a head stands before the payload, see `readHead`. */
+export const HAS_HEAD = 0x20
+/** On Push, extension `WORK`: nobody waits for the answer any more. */
+export const PUSH_CANCEL = 0x40
+/** On WorkerRegister, extension `WORK`: takes the registration back; on WorkerRegisterAck: that was done. */
+export const WORKER_LEAVE = 0x80
+/**
+ * On ConversationMessage, extension `STREAMS`. On a request: the sender takes the reply in parts. On the way back without {@link REPLY_REQUESTED}: this is a part;
+ * with it: the end, without a value of its own.
+ */
+export const IN_PARTS = 0x40

@@ -3,4 +3,23 @@ export * from './columns.ts'
 export * from './constants.ts'
 export * from './flags.ts'
 export * from './frames.ts'
+export {
+  type AnswerHead,
+  type DispatchHead,
+  HEAD_PREFIX_BYTES,
+  type Headed,
+  type HeadField,
+  LARGEST_HEAD_BYTES,
+  type OutcomeHead,
+  type RequestHead,
+  type RerouteHead,
+  readAnswerHead,
+  readDispatchHead,
+  readHead,
+  readOutcomeHead,
+  readRequestHead,
+  readWorkHead,
+  type WorkHead,
+  withHead,
+} from './heads.ts'
 export { codeOf, EXTENSION_REASONS_START, ReasonCode, reasonOf } from './reasons.ts'

@@ -28,6 +28,7 @@ export const ReasonCode = {
   NotSupported: 0x800d,
   PayloadTooLarge: 0x800e,
   InvalidArgument: 0x800f,
+  RoutingFailed: 0x8010,
   /** The generic one: the text is all there is. */
   ServerError: 0xffff,
 } as const
@@ -58,6 +59,7 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
   TIMEOUT: ReasonCode.Timeout,
   ABORTED: ReasonCode.Aborted,
   LIMIT_EXCEEDED: ReasonCode.LimitExceeded,
+  ROUTING_FAILED: ReasonCode.RoutingFailed,
   SHUTTING_DOWN: ReasonCode.ShuttingDown,
   NOT_SUPPORTED: ReasonCode.NotSupported,
   INVALID_ARGUMENT: ReasonCode.InvalidArgument,
