@@ -161,7 +161,7 @@ describe('a conversation', () => {
       throw cause
     }
     await expect(request(conversation, 'b')).rejects.toMatchObject({ code: 'RESPONDER_FAILED', cause })
-    expect(conversation.phase).toBe('open')
+    expect(conversation.phase).toBe('active')
     expect(conversation.pending).toBe(0)
   })
 
@@ -172,7 +172,7 @@ describe('a conversation', () => {
       replied: (reply) => heard.push(Buffer.from(reply ?? []).toString()),
       failed: (error) => heard.push(error.code),
     }
-    for (const text of ['a', 'b', 'c']) conversation.begin(payload(text), NO_CAUSE, null, observer)
+    for (const text of ['a', 'b', 'c']) conversation.ask(payload(text), NO_CAUSE, null, observer)
     participant.reply(0, 'A')
     participant.refuse(1, new LiminalError('RESPONDER_FAILED', 'no'))
     participant.conversation.leave(null)

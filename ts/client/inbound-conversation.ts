@@ -5,9 +5,11 @@ import {
   type MessageFate,
   messageHeadBytes,
   type Participant,
+  participantGone,
 } from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
 import { type Few, hasItem, itemsOf, withItem, withoutItem } from '../few.ts'
+import type { ExitReason } from '../process/index.ts'
 import type { CausalContext } from '../protocol/index.ts'
 import { toLiminalError } from '../thrown.ts'
 import type { ClientCore } from './client-core.ts'
@@ -39,8 +41,17 @@ class InboundMessage extends AbandonableMessage implements MessageFate {
     this.#conversation.answer(this, reply)
   }
 
+  part(part: Uint8Array): void {
+    this.#conversation.part(this, part)
+  }
+
   fail(error: LiminalError): void {
     this.#conversation.fail(this, error)
+  }
+
+  /** `PARTICIPANT_GONE` on a request's stream says that it is undone. */
+  handBack(error: LiminalError): void {
+    this.#conversation.fail(this, new LiminalError('PARTICIPANT_GONE', error.message, { cause: error }))
   }
 }
 
@@ -83,6 +94,11 @@ export class InboundConversation implements ConversationInfo {
   /** See ConversationInfo. */
   leave(error: LiminalError | null): void {
     this.#inbound.left(this, error)
+  }
+
+  /** See ConversationInfo. Towards the server it is the same as leaving with that error. */
+  lost(reason: ExitReason): void {
+    this.leave(participantGone(this.subject, reason))
   }
 
   message(batch: FrameBatch, row: number, stream: number, replyRequested: boolean): void {
@@ -134,6 +150,11 @@ export class InboundConversation implements ConversationInfo {
       const text = `The reply could not be sent: ${error.message}`
       this.#inbound.refuse(stream, this.key, new LiminalError('RESPONDER_FAILED', text, { cause: error }))
     }
+  }
+
+  /** See InboundMessage. */
+  part(message: InboundMessage, _part: Uint8Array): void {
+    this.fail(message, new LiminalError('NOT_SUPPORTED', 'Replies in parts do not go over this connection.'))
   }
 
   /** See InboundMessage. A message without a reply has nobody to tell: the behaviour's runner has reported it. */

@@ -1,10 +1,11 @@
-import { describe } from '../arguments.ts'
+import { checkFunction, describe } from '../arguments.ts'
 import { LiminalError } from '../errors.ts'
 import { decodePayload, encodePayload, ownBytes, type PayloadKind } from '../payload.ts'
 import type { CausalContext } from '../protocol/index.ts'
+import { HandedBackError } from '../routing/index.ts'
 import { isThenable } from '../thenable.ts'
-import { toLiminalError } from '../thrown.ts'
 import { sayBehaviourFailed } from './diagnostics.ts'
+import { isParts, PartPump } from './part-pump.ts'
 import type {
   ConversationInfo,
   MessageFate,
@@ -14,10 +15,29 @@ import type {
 } from './participant.ts'
 
 /**
- * What answers: called for each message, concurrently. Its result (or what its promise resolves with) is the reply, `undefined` standing for `null` in JSON; a throw
- * becomes `RESPONDER_FAILED` for the asker.
+ * What answers: called for each message, concurrently. Its result (or what its promise resolves with) is the reply, `undefined` standing for `null` in JSON. An async
+ * generator answers in parts, and ends with what it returns, if that is something. A throw becomes `RESPONDER_FAILED` for the asker, which is an answer too; a thrown
+ * {@link HandedBackError} gives the message to somebody else.
  */
 export type Behaviour<Request = unknown> = (request: Request, context: BehaviourContext) => unknown
+
+/** What answers in conversations of several turns, with something to remember in each. */
+export interface TurnBehaviour<Request = unknown> {
+  /**
+   * Called for each conversation, before its first message. What it returns answers the messages of that conversation. A throw fails the open with `RESPONDER_FAILED`.
+   */
+  open(conversation: ConversationContext): Behaviour<Request>
+}
+
+/** What a behaviour of several turns knows about its conversation. */
+export interface ConversationContext {
+  readonly subject: string
+  readonly conversationId: bigint
+  /** Aborted when the conversation is over, for it, however that came about. */
+  readonly signal: AbortSignal
+  /** Ends the conversation from this side. @param error `undefined`: it is done, and the asker's `closed` resolves. */
+  leave(error?: LiminalError): void
+}
 
 /** What a behaviour knows about the message beside its value. */
 export interface BehaviourContext {
@@ -25,6 +45,10 @@ export interface BehaviourContext {
   readonly conversationId: bigint
   /** 1 for the first try. */
   readonly attempt: number
+  /** The key of a dispatch, `null` without one. */
+  readonly key: string | null
+  /** When nobody will wait any more, in milliseconds since the epoch; `null` if nobody said. */
+  readonly deadline: number | null
   readonly causal: CausalContext
   /** Aborted when nobody waits for the reply any more: the asker gave up, closed or died. Its reason says which. */
   readonly signal: AbortSignal
@@ -32,12 +56,55 @@ export interface BehaviourContext {
 
 /** Puts a behaviour where a participant belongs: one call for each message, and whatever it throws stays there. */
 export function participantFromBehaviour<Request>(
-  behaviour: Behaviour<Request>,
+  behaviour: Behaviour<Request> | TurnBehaviour<Request>,
   payload: PayloadKind,
+  options: SourceOptions = {},
 ): ParticipantSource {
-  return {
-    join: (conversation) => new BehaviourParticipant(behaviour, payload, conversation),
+  const { capacity, tags } = options
+  if (typeof behaviour === 'function') {
+    return { capacity, tags, join: (conversation) => new BehaviourParticipant(behaviour, payload, conversation, null) }
   }
+  return { capacity, tags, join: (conversation) => openTurns(behaviour, payload, conversation) }
+}
+
+/** What the consumer group of a subject goes by. */
+export interface SourceOptions {
+  readonly capacity?: number | undefined
+  readonly tags?: readonly string[] | undefined
+}
+
+/** @throws LiminalError `RESPONDER_FAILED`. */
+function openTurns<Request>(
+  behaviour: TurnBehaviour<Request>,
+  payload: PayloadKind,
+  conversation: ConversationInfo,
+): Participant {
+  const over = new AbortController()
+  const { subject, id } = conversation
+  const context: ConversationContext = {
+    subject,
+    conversationId: id,
+    signal: over.signal,
+    leave: (error) => {
+      over.abort(error)
+      conversation.leave(error ?? null)
+    },
+  }
+  let turns: Behaviour<Request>
+  try {
+    turns = behaviour.open(context)
+    checkFunction('behaviour.open()', turns)
+  } catch (cause) {
+    throw failureOf(conversation, cause)
+  }
+  return new BehaviourParticipant(turns, payload, conversation, over)
+}
+
+function failureOf({ subject, id }: ConversationInfo, cause: unknown): LiminalError {
+  const why = cause instanceof Error ? cause.message : describe(cause)
+  const error = new LiminalError('RESPONDER_FAILED', `The responder for '${subject}' failed: ${why}`, { cause })
+  sayBehaviourFailed(subject, id, error)
+  return error
 }
 
 /** Answers with the request. Byte for byte where it is registered with `payload: 'bytes'`. */
@@ -47,59 +114,79 @@ class BehaviourParticipant<Request> implements Participant {
   readonly #behaviour: Behaviour<Request>
   readonly #payload: PayloadKind
   readonly #conversation: ConversationInfo
+  readonly #over: AbortController | null
 
-  constructor(behaviour: Behaviour<Request>, payload: PayloadKind, conversation: ConversationInfo) {
+  /** @param over aborted when the conversation is. */
+  constructor(
+    behaviour: Behaviour<Request>,
+    payload: PayloadKind,
+    conversation: ConversationInfo,
+    over: AbortController | null,
+  ) {
     this.#behaviour = behaviour
     this.#payload = payload
     this.#conversation = conversation
+    this.#over = over
   }
 
   receive(message: ParticipantMessage, done: MessageFate): void {
     let result: unknown
     try {
-      result = this.#call(message)
+      const request = this.#decode(message.payload)
+      // The responder's type parameter is its word for what requests are.
+      result = this.#behaviour(request as Request, new Context(this.#conversation, message))
     } catch (thrown) {
-      const error = toLiminalError(thrown)
-      queueMicrotask(() => done.fail(error))
+      queueMicrotask(() => this.#threw(thrown, done))
       return
     }
     // Who answers at once needs no promise. The answer still comes after what else this turn has brought, as everybody's does.
     if (isThenable(result)) {
       Promise.resolve(result).then(
         (value) => this.#settle(value, message, done),
-        (cause: unknown) => done.fail(this.#failure(cause)),
+        (thrown: unknown) => this.#threw(thrown, done),
       )
     } else queueMicrotask(() => this.#settle(result, message, done))
   }
 
   close(): void {
-    // Messages underway hear of it by their signals; there is nothing else to let go of.
-  }
-
-  /** @throws LiminalError `PAYLOAD_INVALID`, `RESPONDER_FAILED`, and nothing else. */
-  #call(message: ParticipantMessage): unknown {
-    const request = this.#decode(message.payload)
-    try {
-      // The responder's type parameter is its word for what requests are.
-      return this.#behaviour(request as Request, new Context(this.#conversation, message))
-    } catch (cause) {
-      throw this.#failure(cause)
-    }
+    // Messages underway hear of it by their signals.
+    this.#over?.abort(
+      new LiminalError('CONVERSATION_CLOSED', `The conversation with '${this.#conversation.subject}' is over.`),
+    )
   }
 
   #settle(result: unknown, message: ParticipantMessage, done: MessageFate): void {
+    if (isParts(result)) {
+      this.#pump(result, message, done)
+      return
+    }
     if (!message.replyRequested) {
       done.reply(null)
       return
     }
     let reply: Uint8Array
     try {
-      reply = encodePayload(result === undefined && this.#payload === 'json' ? null : result, this.#payload)
-    } catch (cause) {
-      done.fail(this.#failure(cause))
+      reply = this.#encode(result)
+    } catch (thrown) {
+      this.#threw(thrown, done)
       return
     }
     done.reply(reply)
+  }
+
+  #pump(parts: AsyncIterable<unknown>, message: ParticipantMessage, done: MessageFate): void {
+    const pump = new PartPump(parts, message, done)
+    pump.run((value) => this.#encode(value)).catch((thrown: unknown) => this.#threw(thrown, done))
+  }
+
+  #encode(value: unknown): Uint8Array {
+    return encodePayload(value === undefined && this.#payload === 'json' ? null : value, this.#payload)
+  }
+
+  #threw(thrown: unknown, done: MessageFate): void {
+    if (thrown instanceof HandedBackError) done.handBack(thrown)
+    else if (thrown instanceof UnreadableRequest) done.fail(thrown.error)
+    else done.fail(failureOf(this.#conversation, thrown))
   }
 
   #decode(payload: Uint8Array): unknown {
@@ -109,16 +196,18 @@ class BehaviourParticipant<Request> implements Participant {
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : describe(cause)
       const message = `The responder for '${this.#conversation.subject}' takes JSON. ${why}`
-      throw new LiminalError('PAYLOAD_INVALID', message, { cause })
+      throw new UnreadableRequest(new LiminalError('PAYLOAD_INVALID', message, { cause }))
     }
   }
+}
 
-  #failure(cause: unknown): LiminalError {
-    const { subject, id } = this.#conversation
-    const why = cause instanceof Error ? cause.message : describe(cause)
-    const error = new LiminalError('RESPONDER_FAILED', `The responder for '${subject}' failed: ${why}`, { cause })
-    sayBehaviourFailed(subject, id, error)
-    return error
+/** The request never reached the behaviour. */
+class UnreadableRequest extends Error {
+  readonly error: LiminalError
+
+  constructor(error: LiminalError) {
+    super(error.message)
+    this.error = error
   }
 }
 
@@ -141,6 +230,14 @@ class Context implements BehaviourContext {
 
   get attempt(): number {
     return this.#message.attempt
+  }
+
+  get key(): string | null {
+    return this.#message.key
+  }
+
+  get deadline(): number | null {
+    return this.#message.deadline
   }
 
   get causal(): CausalContext {

@@ -1,14 +1,40 @@
 import { LiminalError } from '../errors.ts'
-import { countOf, type Few, itemsOf, withItem, withoutItem } from '../few.ts'
+import { countOf, type Few, hasItem, itemsOf, withItem, withoutItem } from '../few.ts'
 import { ownBytes } from '../payload.ts'
-import type { CausalContext } from '../protocol/index.ts'
-import { throwIfAborted, type WaitLimits } from '../waiting.ts'
-import { saySendFailed } from './diagnostics.ts'
+import { type Exit, type ExitReason, exitError, exitNormal, type PassiveProcess, type Pid } from '../process/index.ts'
+import { type CausalContext, NO_CAUSE } from '../protocol/index.ts'
+import { HandedBackError } from '../routing/index.ts'
+import { throwIfAborted, timeoutError, type WaitLimits } from '../waiting.ts'
+import type { MessageTerms } from './abandonable-message.ts'
+import { type ConversationEvent, ConversationHistory } from './conversation-history.ts'
+import { sayAnswerRefused, sayRerouted, saySendFailed } from './diagnostics.ts'
 import { Exchange, type ExchangeKeeper, type ExchangeObserver } from './exchange.ts'
-import type { ConversationInfo, Participant, ParticipantSource } from './participant.ts'
+import { participantGone } from './participant-gone.ts'
+import type { Seat, SeatOwner } from './seat.ts'
+import type { SourceRegistration } from './source-registration.ts'
 
-/** Where a conversation stands. `failed` is closed with an error. */
-export type ConversationPhase = 'open' | 'closed' | 'failed'
+/**
+ * Where a conversation stands (spec conversations §2). `created`: open, and nothing was sent. `active`: open. `completing`: closed, and messages that want no reply are
+ * being finished. `closed`. `failed`: ended with an error, which says why.
+ */
+export type ConversationPhase = 'created' | 'active' | 'completing' | 'closed' | 'failed'
+
+/** What becomes of requests whose participant crashes: they fail, or another participant gets them. */
+export type CrashAction = 'fail' | 'route-to-next'
+
+/** How a conversation is held. */
+export interface ConversationTerms {
+  /** Default `fail`. */
+  readonly onCrash?: CrashAction | undefined
+  /** Participants that may be tried for one request, the first included. Default 3: a request that kills its participants must not kill them all. */
+  readonly maxAttempts?: number | undefined
+  /** Milliseconds after which the conversation fails with `TIMEOUT`, whatever is underway. Default: never. */
+  readonly deadlineMs?: number | undefined
+  /** Milliseconds without a message or a reply after which it fails with `TIMEOUT`. Default: never. */
+  readonly idleTimeoutMs?: number | undefined
+  /** What caused it. Messages that say nothing themselves have this. Default: nothing said. */
+  readonly causal?: CausalContext | undefined
+}
 
 /** Hears of the end of a conversation, from whichever side it comes. */
 export interface ConversationOwner {
@@ -16,51 +42,103 @@ export interface ConversationOwner {
   ended(error: LiminalError | null): void
 }
 
-/** Where the live conversations are. */
+/** Where the live conversations are, and who takes part in them. */
 export interface ConversationKeeper {
   /** Called once, when it is over. */
   over(conversation: ConversationCore, error: LiminalError | null): void
+  /** The process of a conversation, which ends with it. */
+  spawn(onExit: (exit: Exit) => void): PassiveProcess
+  /** Finds a participant. @param shunned sources that are not to be tried. @throws LiminalError why nobody can take part. */
+  seat(conversation: ConversationCore, shunned: ReadonlySet<SourceRegistration> | null): Seat
 }
 
-export interface ConversationCoreOptions {
-  /** Unique in the bus; below 2^53. */
-  readonly number: number
-  readonly subject: string
+/** Limits that all conversations of a registry share. */
+export interface ConversationLimits {
   /** Messages underway at once, at most. */
   readonly maxPending: number
-  readonly keeper: ConversationKeeper
+  /** Events remembered. */
+  readonly history: number
 }
 
+/** One live conversation, for listings. */
+export interface ConversationDetails {
+  readonly id: bigint
+  readonly subject: string
+  readonly phase: ConversationPhase
+  /** Pid of its process. */
+  readonly pid: Pid
+  /** Pid of the process that it is held with now; `null` between a crash and the next message. */
+  readonly participant: Pid | null
+  /** Milliseconds since the epoch. */
+  readonly openedAt: number
+  /** When it fails at the latest, in milliseconds since the epoch; `null` if never. */
+  readonly deadline: number | null
+  /** Messages underway. */
+  readonly pending: number
+  readonly causal: CausalContext
+  /** The latest things that happened, oldest first. */
+  readonly history: readonly ConversationEvent[]
+}
+
+const MAX_ATTEMPTS = 3
+const NO_TERMS: ConversationTerms = {}
+
 /**
- * One exchange with one participant, seen from the asking side: any number of messages, each with its own reply, in any order.
+ * One exchange with a subject, seen from the asking side: any number of messages, each with its own reply, in any order.
  *
- * It ends once: by {@link close}, or because its participant left. Everything that waits is settled in the same turn.
+ * It is a process. It ends once: by {@link close}, by its deadline, because its participant left, or because the participant crashed and the crash policy says so.
+ * Everything that waits is settled in the same turn.
  */
-export class ConversationCore implements ConversationInfo, ExchangeKeeper {
+export class ConversationCore implements ExchangeKeeper, SeatOwner {
   readonly number: number
   readonly subject: string
+  readonly process: PassiveProcess
   /** Who opened it, once that is done. */
   owner: ConversationOwner | null = null
-  readonly #maxPending: number
+  readonly #terms: ConversationTerms
+  readonly #limits: ConversationLimits
   readonly #keeper: ConversationKeeper
+  readonly #openedAt = performance.now()
   #pending: Few<Exchange> = null
-  #participant: Participant | null = null
-  #phase: ConversationPhase = 'open'
+  #seat: Seat | null = null
+  /** Participants that handed something back and still work on something else. */
+  #former: Few<Seat> = null
+  #shunned: Set<SourceRegistration> | null = null
+  #history: ConversationHistory | null = null
+  #isOpen = true
+  #isUsed = false
   #error: LiminalError | null = null
+  #deadline: NodeJS.Timeout | null = null
+  #idle: NodeJS.Timeout | null = null
 
-  constructor(options: ConversationCoreOptions) {
-    this.number = options.number
-    this.subject = options.subject
-    this.#maxPending = options.maxPending
-    this.#keeper = options.keeper
+  constructor(
+    number: number,
+    subject: string,
+    keeper: ConversationKeeper,
+    limits: ConversationLimits,
+    terms: ConversationTerms | null,
+  ) {
+    this.number = number
+    this.subject = subject
+    this.#keeper = keeper
+    this.#limits = limits
+    this.#terms = terms ?? NO_TERMS
+    this.process = keeper.spawn((exit) => this.#exited(exit))
+    if (terms !== null) this.#watchTime(terms)
   }
 
   get id(): bigint {
     return BigInt(this.number)
   }
 
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
   get phase(): ConversationPhase {
-    return this.#phase
+    if (this.#isOpen) return this.#isUsed ? 'active' : 'created'
+    if (this.#error !== null) return 'failed'
+    return this.#pending === null ? 'closed' : 'completing'
   }
 
   /** What it failed with; `null` while it is open or if it was closed. */
@@ -73,11 +151,33 @@ export class ConversationCore implements ConversationInfo, ExchangeKeeper {
     return countOf(this.#pending)
   }
 
-  /** Brings the participant in. The registry calls it, once, before anything is sent. @throws what the source throws. */
-  join(source: ParticipantSource): void {
-    const participant = source.join(this)
-    // It may have left while it joined.
-    if (this.#phase === 'open') this.#participant = participant
+  get details(): ConversationDetails {
+    const { deadlineMs } = this.#terms
+    const openedAt = performance.timeOrigin + this.#openedAt
+    return {
+      id: this.id,
+      subject: this.subject,
+      phase: this.phase,
+      pid: this.process.pid,
+      participant: this.#seat?.registration.process.pid ?? null,
+      openedAt,
+      deadline: deadlineMs === undefined ? null : openedAt + deadlineMs,
+      pending: this.pending,
+      causal: this.#terms.causal ?? NO_CAUSE,
+      history: this.#history?.list() ?? [],
+    }
+  }
+
+  /** Brings a participant in. The registry calls it, once, before anything is sent. @throws what keeps everybody from joining; it is over then. */
+  begin(): void {
+    try {
+      this.#sit()
+    } catch (error) {
+      this.#isOpen = false
+      this.#stopTimers()
+      this.process.end()
+      throw error
+    }
   }
 
   /**
@@ -88,28 +188,37 @@ export class ConversationCore implements ConversationInfo, ExchangeKeeper {
     return new Promise((resolve, reject) => {
       throwIfAborted(limits.signal, `The request to '${this.subject}'`)
       const replied = (reply: Uint8Array | null): void => resolve(ownBytes(reply ?? new Uint8Array(0)))
-      this.begin(payload, causal, limits, { replied, failed: reject })
+      const { timeoutMs } = limits
+      const terms = timeoutMs === undefined ? null : { deadline: Date.now() + timeoutMs }
+      this.ask(payload, causal, limits, { replied, failed: reject }, terms)
     })
   }
 
   /**
    * The same for who has thousands of them: no promise, and an exchange that can be abandoned without a signal.
-   * @throws LiminalError `CONVERSATION_CLOSED`, `LIMIT_EXCEEDED`.
+   * @param terms what the participant is told beside the content.
+   * @throws LiminalError `CONVERSATION_CLOSED`, `LIMIT_EXCEEDED`, or why nobody can take part any more.
    */
-  begin(payload: Uint8Array, causal: CausalContext, limits: WaitLimits | null, observer: ExchangeObserver): Exchange {
-    const participant = this.#admit()
-    const exchange = new Exchange(payload, causal, true, observer, this)
+  ask(
+    payload: Uint8Array,
+    causal: CausalContext,
+    limits: WaitLimits | null,
+    observer: ExchangeObserver,
+    terms: MessageTerms | null = null,
+  ): Exchange {
+    const seat = this.#admit()
+    const exchange = new Exchange(payload, this.#causalOf(causal), true, observer, this, terms)
     if (limits !== null) exchange.limit(limits, `The request to '${this.subject}'`)
-    this.#hand(participant, exchange)
+    this.#hand(seat, exchange)
     return exchange
   }
 
   /**
    * Sends a message that wants no reply. What goes wrong later is said on the diagnostics channel `SEND_FAILED`. `settled` is called once the participant is done with it.
-   * @throws LiminalError `CONVERSATION_CLOSED`, `LIMIT_EXCEEDED`.
+   * @throws LiminalError `CONVERSATION_CLOSED`, `LIMIT_EXCEEDED`, or why nobody can take part any more.
    */
   send(payload: Uint8Array, causal: CausalContext, settled?: () => void): void {
-    const participant = this.#admit()
+    const seat = this.#admit()
     const observer: ExchangeObserver = {
       replied: () => settled?.(),
       failed: (error) => {
@@ -117,17 +226,7 @@ export class ConversationCore implements ConversationInfo, ExchangeKeeper {
         saySendFailed(this.subject, this.id, error)
       },
     }
-    this.#hand(participant, new Exchange(payload, causal, false, observer, this))
-  }
-
-  /** See ExchangeKeeper. */
-  settled(exchange: Exchange): void {
-    this.#pending = withoutItem(this.#pending, exchange)
-  }
-
-  /** See ConversationInfo. */
-  leave(error: LiminalError | null): void {
-    this.#end(error, false)
+    this.#hand(seat, new Exchange(payload, this.#causalOf(causal), false, observer, this))
   }
 
   /**
@@ -135,45 +234,175 @@ export class ConversationCore implements ConversationInfo, ExchangeKeeper {
    * finish, unless it ends with an error. Idempotent.
    */
   close(error?: LiminalError): void {
-    this.#end(error ?? null, true)
+    this.#end(error ?? null)
   }
 
-  #admit(): Participant {
-    if (this.#participant === null) {
+  /** See ExchangeKeeper. */
+  settled(exchange: Exchange, well: boolean): void {
+    this.#pending = withoutItem(this.#pending, exchange)
+    this.#note(well ? 'reply' : 'failed', exchange.attempts)
+    this.#idle?.refresh()
+    const { seat } = exchange
+    if (seat === null) return
+    seat.pending--
+    if (seat.pending === 0 && seat !== this.#seat) this.#dismiss(seat)
+  }
+
+  /** See ExchangeKeeper. */
+  handedBack(exchange: Exchange, error: LiminalError): void {
+    this.#note('handed-back', exchange.attempts)
+    const { seat } = exchange
+    if (seat === null || this.#terms.onCrash !== 'route-to-next') {
+      exchange.settleWith(new HandedBackError(error.message, { cause: error }))
+      return
+    }
+    this.#shunned ??= new Set()
+    this.#shunned.add(seat.registration)
+    if (this.#seat === seat) {
+      this.#seat = null
+      this.#former = withItem(this.#former, seat)
+    }
+    seat.pending--
+    exchange.seat = null
+    this.#reroute(exchange, error, performance.now())
+    if (seat.pending === 0 && seat !== this.#seat) this.#dismiss(seat)
+  }
+
+  /** See ExchangeKeeper. */
+  refused(_exchange: Exchange, attempt: number): void {
+    sayAnswerRefused(this.subject, this.id, attempt)
+  }
+
+  /** See SeatOwner: the participant is no more. */
+  vacated(seat: Seat, reason: ExitReason): void {
+    const observedAt = performance.now()
+    seat.release()
+    this.#former = withoutItem(this.#former, seat)
+    const wasCurrent = this.#seat === seat
+    if (wasCurrent) this.#seat = null
+    if (!this.#isOpen) {
+      this.#failUnfinished(seat, reason)
+      return
+    }
+    this.#note('crashed', 0)
+    if (this.#terms.onCrash !== 'route-to-next') {
+      if (wasCurrent) this.#end(participantGone(this.subject, reason))
+      return
+    }
+    for (const exchange of itemsOf(this.#pending)) {
+      if (exchange.seat !== seat || !hasItem(this.#pending, exchange)) continue
+      exchange.seat = null
+      const gone = participantGone(this.subject, reason)
+      if (reason.is === 'normal') exchange.settleWith(gone)
+      else this.#reroute(exchange, gone, observedAt)
+    }
+  }
+
+  /** The participant of a seat ends the conversation. */
+  left(seat: Seat, error: LiminalError | null): void {
+    if (hasItem(this.#former, seat)) this.vacated(seat, error === null ? exitNormal() : exitError(error))
+    if (this.#seat !== seat) return
+    // It knows already.
+    seat.release()
+    this.#seat = null
+    this.#end(error)
+  }
+
+  #admit(): Seat {
+    if (!this.#isOpen) {
       throw this.#error ?? new LiminalError('CONVERSATION_CLOSED', `The conversation with '${this.subject}' is over.`)
     }
-    if (countOf(this.#pending) >= this.#maxPending) {
-      const message = `The conversation with '${this.subject}' has ${this.#maxPending} messages underway. Await replies before sending more.`
+    const { maxPending } = this.#limits
+    if (countOf(this.#pending) >= maxPending) {
+      const message = `The conversation with '${this.subject}' has ${maxPending} messages underway. Await replies before sending more.`
       throw new LiminalError('LIMIT_EXCEEDED', message)
     }
-    return this.#participant
+    return this.#seat ?? this.#sit()
   }
 
-  #hand(participant: Participant, exchange: Exchange): void {
+  #sit(): Seat {
+    const seat = this.#keeper.seat(this, this.#shunned)
+    this.#seat = seat
+    this.#note('joined', 0)
+    return seat
+  }
+
+  #hand(seat: Seat, exchange: Exchange): void {
+    this.#isUsed = true
+    this.#note(exchange.replyRequested ? 'request' : 'message', exchange.attempt)
+    this.#idle?.refresh()
     this.#pending = withItem(this.#pending, exchange)
+    if (this.#terms.onCrash === 'route-to-next') exchange.keep()
+    exchange.seat = seat
+    seat.pending++
     try {
-      participant.receive(exchange, exchange)
+      seat.participant?.receive(exchange, exchange)
     } catch (error) {
       exchange.fail(asFailure(error, this.subject))
     }
     exchange.release()
   }
 
-  #end(error: LiminalError | null, tellParticipant: boolean): void {
-    if (this.#phase !== 'open') return
-    this.#phase = error === null ? 'closed' : 'failed'
-    this.#error = error
-    const participant = this.#participant
-    this.#participant = null
-    this.#abandonPending(error)
-    if (tellParticipant && participant !== null) {
-      try {
-        participant.close()
-      } catch (failure) {
-        saySendFailed(this.subject, this.id, asFailure(failure, this.subject))
-      }
+  /** Gives a request whose participant is out to another one. */
+  #reroute(exchange: Exchange, why: LiminalError, observedAt: number): void {
+    const { maxAttempts = MAX_ATTEMPTS } = this.#terms
+    if (!exchange.repeatable || exchange.attempts >= maxAttempts) {
+      exchange.settleWith(why)
+      return
     }
+    let seat: Seat
+    try {
+      seat = this.#seat ?? this.#sit()
+    } catch (cause) {
+      const message = `${why.message} Nobody else can take it over.`
+      exchange.settleWith(new LiminalError('PARTICIPANT_GONE', message, { cause }))
+      return
+    }
+    const from = exchange.attempts
+    const attempt = exchange.again(new LiminalError('ABORTED', 'Another participant has this request now.'))
+    const startedAt = performance.now()
+    sayRerouted({ subject: this.subject, conversationId: this.id, attempt: from, error: why, observedAt, startedAt })
+    this.#note('rerouted', attempt.attempt)
+    exchange.seat = seat
+    seat.pending++
+    try {
+      seat.participant?.receive(attempt, attempt)
+    } catch (error) {
+      attempt.fail(asFailure(error, this.subject))
+    }
+    attempt.release()
+  }
+
+  #end(error: LiminalError | null): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    this.#error = error
+    this.#stopTimers()
+    const seat = this.#seat
+    this.#seat = null
+    this.#abandonPending(error)
+    if (seat !== null) this.#dismiss(seat)
+    for (const former of itemsOf(this.#former)) this.#dismiss(former)
+    this.process.end(error === null ? exitNormal() : exitError(error))
     this.#keeper.over(this, error)
+  }
+
+  #stopTimers(): void {
+    if (this.#deadline !== null) clearTimeout(this.#deadline)
+    if (this.#idle !== null) clearTimeout(this.#idle)
+  }
+
+  /** Nothing more is sent to the participant of a seat. What it is at keeps the seat, so that its crash is heard of. */
+  #dismiss(seat: Seat): void {
+    this.#former = withoutItem(this.#former, seat)
+    const { participant } = seat
+    seat.participant = null
+    if (seat.pending === 0) seat.release()
+    try {
+      participant?.close()
+    } catch (failure) {
+      saySendFailed(this.subject, this.id, asFailure(failure, this.subject))
+    }
   }
 
   /** An error is made only if somebody waits for it: most conversations end with nothing underway. */
@@ -183,6 +412,40 @@ export class ConversationCore implements ConversationInfo, ExchangeKeeper {
     for (const exchange of itemsOf(this.#pending)) {
       if (error !== null || exchange.replyRequested) exchange.abandon(why)
     }
+  }
+
+  /** Messages that were left to finish, and now cannot. */
+  #failUnfinished(seat: Seat, reason: ExitReason): void {
+    for (const exchange of itemsOf(this.#pending)) {
+      if (exchange.seat === seat) exchange.settleWith(participantGone(this.subject, reason))
+    }
+  }
+
+  #exited({ reason }: Exit): void {
+    if (!this.#isOpen) return
+    const message = `The conversation with '${this.subject}' was ended from outside (${reason.is}).`
+    this.#end(new LiminalError('CONVERSATION_CLOSED', message, { cause: reason }))
+  }
+
+  #watchTime({ deadlineMs, idleTimeoutMs }: ConversationTerms): void {
+    const what = `The conversation with '${this.subject}'`
+    if (deadlineMs !== undefined) {
+      this.#deadline = setTimeout(() => this.#end(timeoutError(deadlineMs, what)), deadlineMs)
+    }
+    if (idleTimeoutMs !== undefined) {
+      const idle = new LiminalError('TIMEOUT', `${what} was idle for ${idleTimeoutMs} ms.`)
+      this.#idle = setTimeout(() => this.#end(idle), idleTimeoutMs)
+    }
+  }
+
+  #causalOf(causal: CausalContext): CausalContext {
+    return causal === NO_CAUSE && this.#terms.causal !== undefined ? this.#terms.causal : causal
+  }
+
+  #note(is: ConversationEvent['is'], attempt: number): void {
+    if (this.#limits.history === 0) return
+    this.#history ??= new ConversationHistory(this.#limits.history)
+    this.#history.add(is, attempt)
   }
 }
 

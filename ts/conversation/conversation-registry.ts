@@ -1,8 +1,26 @@
 import { checkInteger, checkName } from '../arguments.ts'
 import { LiminalError } from '../errors.ts'
 import { IntegerMap } from '../integer-map.ts'
-import { ConversationCore, type ConversationKeeper, type ConversationOwner } from './conversation-core.ts'
+import { type Exit, type PassiveProcess, ProcessSystem } from '../process/index.ts'
+import type { ConsumerGroup, ConsumerGroupOptions } from '../routing/index.ts'
+import {
+  ConversationCore,
+  type ConversationDetails,
+  type ConversationKeeper,
+  type ConversationLimits,
+  type ConversationOwner,
+  type ConversationTerms,
+} from './conversation-core.ts'
 import type { ParticipantSource } from './participant.ts'
+import { participantGone } from './participant-gone.ts'
+import { Seat } from './seat.ts'
+import {
+  type RegisterOptions,
+  type Registration,
+  type RegistrationKeeper,
+  SourceRegistration,
+} from './source-registration.ts'
+import { Subject, type Work } from './subject.ts'
 
 export interface ConversationRegistryOptions {
   /** Answers subjects that nobody registered for. Default `null`: they fail with `NO_RESPONDER`. */
@@ -11,38 +29,40 @@ export interface ConversationRegistryOptions {
   readonly maxConversations?: number | undefined
   /** Messages underway in one conversation, at most. Default 1,024. */
   readonly maxPending?: number | undefined
-}
-
-/** A source's claim to a subject. */
-export interface Registration {
-  /** No new conversation goes to the source; running ones go on. Idempotent. */
-  withdraw(): void
-}
-
-/** The sources of one subject, which take turns. */
-interface Subject {
-  readonly sources: ParticipantSource[]
-  /** Index of whose turn it is. */
-  next: number
+  /** Events that each conversation remembers. Default 0. */
+  readonly history?: number | undefined
+  /** Subjects with a consumer group, at most. Default 65,536. */
+  readonly maxGroups?: number | undefined
+  /** Where the processes of conversations and responders live. Default: a system of its own. */
+  readonly processes?: ProcessSystem | undefined
 }
 
 /** Who answers what, and all live conversations. */
-export class ConversationRegistry implements ConversationKeeper {
-  readonly #fallback: ParticipantSource | null
+export class ConversationRegistry implements ConversationKeeper, RegistrationKeeper {
+  /** Conversations, and the sources that have no process of their own, are processes here. */
+  readonly processes: ProcessSystem
+  readonly #fallback: SourceRegistration | null
   readonly #maxConversations: number
-  readonly #maxPending: number
+  readonly #maxGroups: number
+  readonly #limits: ConversationLimits
   readonly #subjects = new Map<string, Subject>()
   readonly #live = new IntegerMap<ConversationCore>()
   /** Ids are numbers here: a thousand years at a million a second. */
   #lastNumber = 0
+  #groups = 0
 
   /** @throws LiminalError `INVALID_ARGUMENT`. */
   constructor(options: ConversationRegistryOptions = {}) {
     checkInteger('maxConversations', options.maxConversations, 1)
     checkInteger('maxPendingRequests', options.maxPending, 1)
-    this.#fallback = options.fallback ?? null
+    checkInteger('conversationHistory', options.history, 0)
+    checkInteger('maxGroups', options.maxGroups, 1)
+    this.processes = options.processes ?? new ProcessSystem()
     this.#maxConversations = options.maxConversations ?? 262_144
-    this.#maxPending = options.maxPending ?? 1_024
+    this.#maxGroups = options.maxGroups ?? 65_536
+    this.#limits = { maxPending: options.maxPending ?? 1_024, history: options.history ?? 0 }
+    const { fallback = null } = options
+    this.#fallback = fallback === null ? null : new SourceRegistration(this.processes, '*', fallback, this, {})
   }
 
   /** Live conversations. */
@@ -52,23 +72,68 @@ export class ConversationRegistry implements ConversationKeeper {
 
   /** Subjects that somebody answers. */
   get subjects(): readonly string[] {
-    return [...this.#subjects.keys()].sort()
+    return [...this.#subjects.values()]
+      .filter(({ isAnswered }) => isAnswered)
+      .map(({ name }) => name)
+      .sort()
+  }
+
+  /** The live conversations, oldest first. Reads every one: for people, not for a hot path. */
+  list(): ConversationDetails[] {
+    return Array.from(this.#live.values(), (conversation) => conversation.details)
+  }
+
+  /** The live conversation with this id. */
+  get(id: bigint): ConversationCore | undefined {
+    return this.#live.get(Number(id))
   }
 
   /** Registers a source for a subject, beside those there are. @throws LiminalError `INVALID_ARGUMENT`. */
-  register(subject: string, source: ParticipantSource): Registration {
+  register(subject: string, source: ParticipantSource, options: RegisterOptions = {}): Registration {
     checkName('subject', subject)
-    const entry = this.#subjects.get(subject) ?? { sources: [], next: 0 }
-    this.#subjects.set(subject, entry)
-    entry.sources.push(source)
-    let registered = true
-    return {
-      withdraw: () => {
-        if (!registered) return
-        registered = false
-        this.#withdraw(subject, entry, source)
-      },
+    const registration = new SourceRegistration(this.processes, subject, source, this, options)
+    this.#subject(subject).add(registration)
+    return registration
+  }
+
+  /** See RegistrationKeeper. */
+  withdrawn(registration: SourceRegistration): void {
+    const subject = this.#subjects.get(registration.subject)
+    subject?.remove(registration)
+    if (subject !== undefined) this.#forgetIfUnused(subject)
+  }
+
+  /**
+   * The consumer group of a subject: everybody who answers it, and whoever joins it. It is made when it is first asked for, and forgotten when nobody answers the subject
+   * and nothing waits, unless it was made with options.
+   *
+   * @param options only for a group that there is not yet.
+   * @throws LiminalError `INVALID_ARGUMENT`; `LIMIT_EXCEEDED`: there are too many groups.
+   */
+  group(subject: string, options?: ConsumerGroupOptions): ConsumerGroup<Work, Uint8Array> {
+    checkName('subject', subject)
+    const entry = this.#subject(subject)
+    if (entry.group === null) {
+      if (this.#groups >= this.#maxGroups) {
+        this.#forgetIfUnused(entry)
+        const message = `The group of '${subject}' cannot be made: there are ${this.#maxGroups}. Dispatch to fewer subjects.`
+        throw new LiminalError('LIMIT_EXCEEDED', message)
+      }
+      entry.makeGroup(options, (registration) => this.#openWith(subject, registration))
+      this.#groups++
+    } else if (options !== undefined) {
+      throw new LiminalError(
+        'INVALID_ARGUMENT',
+        `The group of '${subject}' is there already; deploy() changes its routing.`,
+      )
     }
+    return entry.groupOf()
+  }
+
+  /** A dispatch to a group is over: a group that nobody needs any more is forgotten. */
+  dispatched(subject: string): void {
+    const entry = this.#subjects.get(subject)
+    if (entry !== undefined) this.#forgetIfUnused(entry)
   }
 
   /**
@@ -77,42 +142,24 @@ export class ConversationRegistry implements ConversationKeeper {
    * @param owner is told once, when the conversation is over.
    * @throws LiminalError `INVALID_ARGUMENT`, `NO_RESPONDER`, `LIMIT_EXCEEDED`, or what the last source threw if none could join.
    */
-  open(subject: string, owner: ConversationOwner): ConversationCore {
-    if (this.#live.size >= this.#maxConversations) {
-      const message = `A conversation with '${subject}' cannot be opened: ${this.#maxConversations} are open. Close some, or raise maxConversations.`
-      throw new LiminalError('LIMIT_EXCEEDED', message)
-    }
-    const entry = this.#subjects.get(subject)
-    if (entry === undefined) {
+  open(subject: string, owner: ConversationOwner, terms: ConversationTerms | null = null): ConversationCore {
+    this.#checkRoom(subject)
+    if (this.#subjects.get(subject) === undefined) {
       checkName('subject', subject)
       if (this.#fallback === null) throw noResponder(subject)
-      return this.#openWith(subject, this.#fallback, owner)
     }
-    let failure: unknown
-    let passedOver: ParticipantSource | null = null
-    // Counted up front: a source may withdraw while it joins.
-    for (let left = entry.sources.length; left > 0 && entry.sources.length > 0; left--) {
-      const turn = entry.next % entry.sources.length
-      entry.next = turn + 1
-      const source = entry.sources[turn]
-      if (source.canJoin?.() === false) {
-        passedOver = source
-        continue
-      }
-      try {
-        return this.#openWith(subject, source, owner)
-      } catch (error) {
-        failure = error
-      }
-    }
-    // An error for each source would make a refusal dear where there are thousands.
-    if (failure === undefined && passedOver !== null) return this.#openWith(subject, passedOver, owner)
-    throw failure ?? noResponder(subject)
+    return this.#begin(this.#make(subject, this, terms), owner)
   }
 
-  /** Ends all live conversations with `error`. */
+  /** Ends all live conversations with `error`, and all groups. */
   closeAll(error: LiminalError): void {
     for (const conversation of this.#live.values()) conversation.close(error)
+    for (const subject of [...this.#subjects.values()]) subject.closeGroup()
+  }
+
+  /** See ConversationKeeper. */
+  spawn(onExit: (exit: Exit) => void): PassiveProcess {
+    return this.processes.spawnPassive({ name: 'conversation', onExit })
   }
 
   /** See ConversationKeeper. */
@@ -121,30 +168,89 @@ export class ConversationRegistry implements ConversationKeeper {
     conversation.owner?.ended(error)
   }
 
-  #openWith(subject: string, source: ParticipantSource, owner: ConversationOwner): ConversationCore {
-    this.#lastNumber++
-    const core = new ConversationCore({
-      number: this.#lastNumber,
-      subject,
-      maxPending: this.#maxPending,
-      keeper: this,
-    })
-    core.join(source)
-    if (core.phase !== 'open') {
-      throw core.error ?? new LiminalError('PARTICIPANT_GONE', `The responder for '${subject}' left while it joined.`)
+  /** See ConversationKeeper. A source that cannot join is passed over. */
+  seat(conversation: ConversationCore, shunned: ReadonlySet<SourceRegistration> | null): Seat {
+    const entry = this.#subjects.get(conversation.subject)
+    if (entry === undefined || !entry.isAnswered) {
+      if (this.#fallback === null || shunned?.has(this.#fallback)) throw noResponder(conversation.subject)
+      return seatWith(conversation, this.#fallback)
     }
-    this.#live.set(core.number, core)
-    core.owner = owner
-    return core
+    let failure: unknown
+    let passedOver: SourceRegistration | null = null
+    // Counted up front: a source may withdraw while it joins.
+    for (let left = entry.size; left > 0; left--) {
+      const registration = entry.next()
+      if (registration === null) break
+      if (shunned?.has(registration)) continue
+      if (registration.source.canJoin?.() === false) {
+        passedOver = registration
+        continue
+      }
+      try {
+        return seatWith(conversation, registration)
+      } catch (error) {
+        failure = error
+      }
+    }
+    // An error for each source would make a refusal dear where there are thousands.
+    if (failure === undefined && passedOver !== null) return seatWith(conversation, passedOver)
+    throw failure ?? noResponder(conversation.subject)
   }
 
-  #withdraw(subject: string, entry: Subject, source: ParticipantSource): void {
-    const index = entry.sources.indexOf(source)
-    entry.sources.splice(index, 1)
-    // Whose turn it is does not change.
-    if (index < entry.next) entry.next--
-    if (entry.sources.length === 0 && this.#subjects.get(subject) === entry) this.#subjects.delete(subject)
+  /** Opens a conversation with one source, for a dispatch that has chosen it. */
+  #openWith(subject: string, registration: SourceRegistration): ConversationCore {
+    this.#checkRoom(subject)
+    const keeper: ConversationKeeper = {
+      over: (conversation, error) => this.over(conversation, error),
+      spawn: (onExit) => this.spawn(onExit),
+      seat: (conversation) => seatWith(conversation, registration),
+    }
+    return this.#begin(this.#make(subject, keeper, null), null)
   }
+
+  #checkRoom(subject: string): void {
+    if (this.#live.size < this.#maxConversations) return
+    const message = `A conversation with '${subject}' cannot be opened: ${this.#maxConversations} are open. Close some, or raise maxConversations.`
+    throw new LiminalError('LIMIT_EXCEEDED', message)
+  }
+
+  #make(subject: string, keeper: ConversationKeeper, terms: ConversationTerms | null): ConversationCore {
+    this.#lastNumber++
+    return new ConversationCore(this.#lastNumber, subject, keeper, this.#limits, terms)
+  }
+
+  #begin(conversation: ConversationCore, owner: ConversationOwner | null): ConversationCore {
+    conversation.begin()
+    this.#live.set(conversation.number, conversation)
+    conversation.owner = owner
+    return conversation
+  }
+
+  #subject(name: string): Subject {
+    let subject = this.#subjects.get(name)
+    if (subject === undefined) {
+      subject = new Subject(name)
+      this.#subjects.set(name, subject)
+    }
+    return subject
+  }
+
+  #forgetIfUnused(subject: Subject): void {
+    if (!subject.isUnused) return
+    if (subject.group !== null) this.#groups--
+    subject.closeGroup()
+    this.#subjects.delete(subject.name)
+  }
+}
+
+/** @throws what keeps the source from joining. */
+function seatWith(conversation: ConversationCore, registration: SourceRegistration): Seat {
+  const seat = new Seat(conversation, registration)
+  const left = seat.join()
+  if (left === undefined) return seat
+  if (left instanceof LiminalError) throw left
+  if (left !== null) throw participantGone(conversation.subject, left)
+  throw new LiminalError('PARTICIPANT_GONE', `The responder for '${conversation.subject}' left while it joined.`)
 }
 
 function noResponder(subject: string): LiminalError {

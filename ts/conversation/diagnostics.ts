@@ -6,6 +6,32 @@ export const BEHAVIOUR_FAILED = 'liminal:behaviour:failed'
 /** `node:diagnostics_channel` on which it is said that a message nobody waits for was not processed, as {@link SendFailed}. */
 export const SEND_FAILED = 'liminal:conversation:send-failed'
 
+/** `node:diagnostics_channel` on which it is said that a request went to another participant, as {@link ConversationRerouted}. */
+export const CONVERSATION_REROUTED = 'liminal:conversation:rerouted'
+/** `node:diagnostics_channel` on which it is said that an answer came from an older attempt, or to nobody, as {@link ConversationAnswerRefused}. */
+export const CONVERSATION_ANSWER_REFUSED = 'liminal:conversation:answer-refused'
+
+/** Times are milliseconds on the clock of `performance.now()`. */
+export interface ConversationRerouted {
+  readonly subject: string
+  readonly conversationId: bigint
+  /** The attempt that ended, from 1. */
+  readonly attempt: number
+  /** Why. */
+  readonly error: LiminalError
+  /** When the exit was observed. */
+  readonly observedAt: number
+  /** When the request was on its way to another participant. */
+  readonly startedAt: number
+}
+
+export interface ConversationAnswerRefused {
+  readonly subject: string
+  readonly conversationId: bigint
+  /** The attempt that answered. */
+  readonly attempt: number
+}
+
 export interface BehaviourFailed {
   readonly subject: string
   readonly conversationId: bigint
@@ -32,4 +58,18 @@ export function sayBehaviourFailed(subject: string, conversationId: bigint, erro
 /** Says that a message without a waiting sender was not processed. */
 export function saySendFailed(subject: string, conversationId: bigint, error: LiminalError): void {
   if (sendFailed.hasSubscribers) sendFailed.publish({ subject, conversationId, error } satisfies SendFailed)
+}
+
+const rerouted = diagnosticsChannel(CONVERSATION_REROUTED)
+const answerRefused = diagnosticsChannel(CONVERSATION_ANSWER_REFUSED)
+
+/** Says that a request went to another participant. */
+export function sayRerouted(event: ConversationRerouted): void {
+  if (rerouted.hasSubscribers) rerouted.publish(event)
+}
+
+/** Says that an answer came too late to count. */
+export function sayAnswerRefused(subject: string, conversationId: bigint, attempt: number): void {
+  if (!answerRefused.hasSubscribers) return
+  answerRefused.publish({ subject, conversationId, attempt } satisfies ConversationAnswerRefused)
 }

@@ -1,15 +1,45 @@
-export { AbandonableMessage } from './abandonable-message.ts'
-export { type Behaviour, type BehaviourContext, echo, participantFromBehaviour } from './behaviour.ts'
-export { ConversationCore, type ConversationOwner, type ConversationPhase } from './conversation-core.ts'
-export { ConversationFrames, causalBytes, messageHeadBytes, openBytes } from './conversation-frames.ts'
-export { ConversationRegistry, type ConversationRegistryOptions, type Registration } from './conversation-registry.ts'
-export { BEHAVIOUR_FAILED, type BehaviourFailed, SEND_FAILED, type SendFailed } from './diagnostics.ts'
-export type { Exchange, ExchangeObserver } from './exchange.ts'
+export { AbandonableMessage, type MessageTerms } from './abandonable-message.ts'
+export {
+  type Behaviour,
+  type BehaviourContext,
+  type ConversationContext,
+  echo,
+  participantFromBehaviour,
+  type SourceOptions,
+  type TurnBehaviour,
+} from './behaviour.ts'
 export type {
-  AbandonListener,
-  ConversationInfo,
-  MessageFate,
-  Participant,
-  ParticipantMessage,
-  ParticipantSource,
+  ConversationCore,
+  ConversationDetails,
+  ConversationOwner,
+  ConversationPhase,
+  ConversationTerms,
+  CrashAction,
+} from './conversation-core.ts'
+export { ConversationFrames, causalBytes, messageHeadBytes, openBytes } from './conversation-frames.ts'
+export type { ConversationEvent } from './conversation-history.ts'
+export { ConversationRegistry, type ConversationRegistryOptions } from './conversation-registry.ts'
+export {
+  BEHAVIOUR_FAILED,
+  type BehaviourFailed,
+  CONVERSATION_ANSWER_REFUSED,
+  CONVERSATION_REROUTED,
+  type ConversationAnswerRefused,
+  type ConversationRerouted,
+  SEND_FAILED,
+  type SendFailed,
+} from './diagnostics.ts'
+export type { Exchange, ExchangeObserver } from './exchange.ts'
+export {
+  type AbandonListener,
+  type ConversationInfo,
+  type MessageFate,
+  PART_WINDOW,
+  type Participant,
+  type ParticipantMessage,
+  type ParticipantSource,
+  type TakenListener,
 } from './participant.ts'
+export { participantGone } from './participant-gone.ts'
+export type { RegisterOptions, Registration } from './source-registration.ts'
+export { Work } from './work.ts'

@@ -1,4 +1,12 @@
-import { checkInteger, checkKnownOptions, checkName, checkOneOf, checkOptions, invalidArgument } from '../arguments.ts'
+import {
+  checkFunction,
+  checkInteger,
+  checkKnownOptions,
+  checkName,
+  checkOneOf,
+  checkOptions,
+  invalidArgument,
+} from '../arguments.ts'
 import { LiminalError } from '../errors.ts'
 import { checkWait, throwIfAborted, type WaitLimits, waitFor } from '../waiting.ts'
 import { roundRobin } from './built-in.ts'
@@ -11,7 +19,9 @@ import type { RoutingFunction } from './routing-function.ts'
 import { RoutingSlot } from './routing-slot.ts'
 
 /** How a consumer group is made. */
-export interface ConsumerGroupOptions {
+export interface ConsumerGroupOptions<Message = unknown> {
+  /** What routing functions are shown of a message, made when one looks. Default: the message itself. */
+  readonly view?: ((message: Message) => unknown) | undefined
   /** Chooses a consumer for each message. Default: they take turns. */
   readonly routing?: RoutingFunction | undefined
   /** Chooses when the routing function fails. Default: the dispatch fails with `ROUTING_FAILED`. */
@@ -57,18 +67,21 @@ export class ConsumerGroup<Message = unknown, Result = unknown> implements Async
   #isClosed = false
 
   /** @throws LiminalError `INVALID_ARGUMENT`. */
-  constructor(name: string, options: ConsumerGroupOptions = {}) {
+  constructor(name: string, options: ConsumerGroupOptions<Message> = {}) {
     checkName('name', name)
     checkOptions('options', options)
-    checkKnownOptions('options', options, ['routing', 'fallback', 'maxWaiting'])
-    const { routing = roundRobin(), fallback = null, maxWaiting = DEFAULT_MAX_WAITING } = options
+    checkKnownOptions('options', options, ['routing', 'fallback', 'maxWaiting', 'view'])
+    const { routing = roundRobin(), fallback = null, maxWaiting = DEFAULT_MAX_WAITING, view } = options
     checkInteger('options.maxWaiting', maxWaiting, 0)
+    if (view !== undefined) checkFunction('options.view', view)
     checkRouting('options.routing', routing)
     if (fallback !== null) checkRouting('options.fallback', fallback)
     this.name = name
     this.#slot = new RoutingSlot(routing)
     this.#releaseFallback = fallback?.hold?.()
-    this.#dispatcher = new Dispatcher(name, this.#slot, fallback, maxWaiting)
+    // What is dispatched here is of the group's type.
+    const seen = view === undefined ? null : (message: unknown) => view(message as Message)
+    this.#dispatcher = new Dispatcher(name, this.#slot, fallback, maxWaiting, seen)
   }
 
   /** The routing function that the next dispatch is routed by. */

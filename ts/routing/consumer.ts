@@ -24,6 +24,8 @@ export interface DeliveryContext {
   readonly key: string | null
   /** Aborted once nobody wants the answer any more: the dispatch timed out or was aborted, or the group closes. */
   readonly signal: AbortSignal
+  /** Told instead of the signal, for who does not need one; at once if that is so already. One listener. */
+  onAbandoned(listener: (reason: unknown) => void): void
   /** When the dispatch times out, as milliseconds since the epoch; `null` without a timeout. */
   readonly deadline: number | null
 }

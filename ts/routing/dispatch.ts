@@ -46,6 +46,7 @@ export class Attempt implements DeliveryContext {
   readonly deliveredAt: number
   state: AttemptState = 'open'
   #controller: AbortController | null = null
+  #listener: ((reason: unknown) => void) | null = null
   #reason: unknown
 
   constructor(dispatch: Dispatch, member: Member, deliveredAt: number) {
@@ -74,12 +75,18 @@ export class Attempt implements DeliveryContext {
     return this.#controller.signal
   }
 
+  onAbandoned(listener: (reason: unknown) => void): void {
+    this.#listener = listener
+    if (this.state === 'abandoned') listener(this.#reason)
+  }
+
   /** The answer is not wanted any more. */
   abandon(reason: unknown): void {
     if (this.state !== 'open') return
     this.state = 'abandoned'
     this.#reason = reason
     this.#controller?.abort(reason)
+    this.#listener?.(reason)
   }
 }
 

@@ -7,7 +7,14 @@ import type { DispatchOutcome, Reroute } from './dispatch-outcome.ts'
 import type { LinkedList } from './linked-list.ts'
 import type { Member } from './member.ts'
 import { Roster } from './roster.ts'
-import { type Choice, crashed, isThenable, RoutingError, type RoutingFunction } from './routing-function.ts'
+import {
+  type Choice,
+  crashed,
+  isThenable,
+  RoutingError,
+  type RoutingFunction,
+  type RoutingRequest,
+} from './routing-function.ts'
 import type { RoutingSlot } from './routing-slot.ts'
 import { WaitingLine } from './waiting-line.ts'
 
@@ -21,6 +28,7 @@ export class Dispatcher {
   readonly #slot: RoutingSlot
   readonly #fallback: RoutingFunction | null
   readonly #maxWaiting: number
+  readonly #view: ((message: unknown) => unknown) | null
   readonly #line: WaitingLine
   readonly #open = new Set<Dispatch>()
   readonly #waiting = new Set<Dispatch>()
@@ -34,7 +42,15 @@ export class Dispatcher {
   #isClosing = false
   #idle: Deferred<void> | null = null
 
-  constructor(name: string, slot: RoutingSlot, fallback: RoutingFunction | null, maxWaiting: number) {
+  /** @param view what routing functions are shown of a message; `null`: the message. */
+  constructor(
+    name: string,
+    slot: RoutingSlot,
+    fallback: RoutingFunction | null,
+    maxWaiting: number,
+    view: ((message: unknown) => unknown) | null,
+  ) {
+    this.#view = view
     this.#name = name
     this.#slot = slot
     this.#fallback = fallback
@@ -135,12 +151,7 @@ export class Dispatcher {
     }
     let choice: Choice | Promise<Choice>
     try {
-      choice = routing.choose({
-        message: dispatch.message,
-        key: dispatch.terms.key,
-        attempt: dispatch.attempts + 1,
-        consumers: this.roster.candidates(dispatch.excluded),
-      })
+      choice = routing.choose(this.#requestOf(dispatch))
     } catch (error) {
       done()
       this.#unrouted(dispatch, routing, error)
@@ -152,6 +163,18 @@ export class Dispatcher {
       return
     }
     this.#seekLater(dispatch, routing, choice, done)
+  }
+
+  #requestOf(dispatch: Dispatch): RoutingRequest {
+    const view = this.#view
+    return {
+      get message(): unknown {
+        return view === null ? dispatch.message : view(dispatch.message)
+      },
+      key: dispatch.terms.key,
+      attempt: dispatch.attempts + 1,
+      consumers: this.roster.candidates(dispatch.excluded),
+    }
   }
 
   #seekLater(dispatch: Dispatch, routing: RoutingFunction, choice: PromiseLike<Choice>, done: () => void): void {

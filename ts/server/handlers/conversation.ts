@@ -171,7 +171,7 @@ export class Conversations {
     this.#pending++
     this.#pendingBytes += pending.bytes
     try {
-      pending.exchange = core.begin(payload, causal, extended ? null : { timeoutMs: options.replyTimeoutMs }, pending)
+      pending.exchange = core.ask(payload, causal, extended ? null : { timeoutMs: options.replyTimeoutMs }, pending)
     } catch (thrown) {
       this.failed(pending, toLiminalError(thrown))
     }

@@ -1,0 +1,74 @@
+import type { LiminalError } from '../errors.ts'
+import {
+  type AbandonListener,
+  type MessageFate,
+  PART_WINDOW,
+  type ParticipantMessage,
+  type TakenListener,
+} from './participant.ts'
+
+/** Whether a behaviour answers in parts. */
+export function isParts(value: unknown): value is AsyncIterable<unknown> {
+  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value
+}
+
+/** Hands the parts of a reply on as they come, as far ahead of the asker as the window allows. */
+export class PartPump implements AbandonListener, TakenListener {
+  readonly #message: ParticipantMessage
+  readonly #done: MessageFate
+  readonly #iterator: AsyncIterator<unknown>
+  #sent = 0
+  #isAbandoned = false
+  #wake: (() => void) | null = null
+
+  constructor(parts: AsyncIterable<unknown>, message: ParticipantMessage, done: MessageFate) {
+    this.#message = message
+    this.#done = done
+    this.#iterator = parts[Symbol.asyncIterator]()
+    message.onTaken(this)
+    message.onAbandoned(this)
+  }
+
+  /**
+   * Pumps until the parts end, or nobody wants them any more.
+   * @throws what the parts throw, and what `encode` throws.
+   */
+  async run(encode: (value: unknown) => Uint8Array): Promise<void> {
+    try {
+      for (;;) {
+        if (this.#sent >= this.#message.taken + PART_WINDOW) await this.#room()
+        if (this.#isAbandoned) return
+        const { done, value } = await this.#iterator.next()
+        if (this.#isAbandoned) return
+        if (done === true) {
+          this.#done.reply(value === undefined ? null : encode(value))
+          return
+        }
+        this.#sent++
+        this.#done.part(encode(value))
+      }
+    } finally {
+      await this.#iterator.return?.()
+    }
+  }
+
+  taken(): void {
+    this.#wake?.()
+  }
+
+  abandoned(_error: LiminalError): void {
+    this.#isAbandoned = true
+    this.#wake?.()
+  }
+
+  #room(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = () => {
+        if (!this.#isAbandoned && this.#sent >= this.#message.taken + PART_WINDOW) return
+        this.#wake = null
+        resolve()
+      }
+      this.#wake()
+    })
+  }
+}

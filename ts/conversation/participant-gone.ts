@@ -1,0 +1,14 @@
+import { LiminalError } from '../errors.ts'
+import type { ExitReason } from '../process/index.ts'
+
+/** The error of what waits for a participant that is no more. Its cause is the exit reason. */
+export function participantGone(subject: string, reason: ExitReason): LiminalError {
+  return new LiminalError('PARTICIPANT_GONE', `The responder of '${subject}' ${ENDINGS[reason.is]}.`, { cause: reason })
+}
+
+const ENDINGS: Record<ExitReason['is'], string> = {
+  normal: 'ended before it answered; it may have handled the request, so nobody else is asked',
+  error: 'crashed; whether it handled the request is unknown',
+  killed: 'was killed; whether it handled the request is unknown',
+  noconnection: 'lost its connection; whether it handled the request is unknown',
+}

@@ -1,0 +1,83 @@
+import { LiminalError } from '../errors.ts'
+import { ownBytes } from '../payload.ts'
+import { type Consumer, type DeliveryContext, type ExitListener, HandedBackError } from '../routing/index.ts'
+import { toLiminalError } from '../thrown.ts'
+import type { ConversationCore } from './conversation-core.ts'
+import type { SourceRegistration } from './source-registration.ts'
+import type { Work } from './work.ts'
+
+/** Opens a conversation with this very source. @throws what keeps it from joining. */
+export type OpenWith = (registration: SourceRegistration) => ConversationCore
+
+/** Dispatched messages in flight to a source that says nothing. */
+const DEFAULT_CAPACITY = 64
+
+/** A source of a subject as a consumer of the subject's group: each message is a conversation of its own with it. */
+export class SourceConsumer implements Consumer<Work, Uint8Array> {
+  readonly id: string
+  readonly capacity: number
+  readonly tags: readonly string[]
+  readonly #registration: SourceRegistration
+  readonly #openWith: OpenWith
+
+  constructor(registration: SourceRegistration, id: string, openWith: OpenWith) {
+    const { capacity = DEFAULT_CAPACITY, tags = [] } = registration.source
+    this.id = id
+    this.capacity = capacity
+    this.tags = tags
+    this.#registration = registration
+    this.#openWith = openWith
+  }
+
+  deliver(work: Work, context: DeliveryContext): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      const conversation = this.#open(reject)
+      if (conversation === null) return
+      const { attempt, deadline, key } = context
+      const observer = {
+        replied: (reply: Uint8Array | null): void => {
+          resolve(ownBytes(reply ?? new Uint8Array(0)))
+          conversation.close()
+        },
+        failed: (error: LiminalError): void => {
+          // The group hears of the exit, and knows what to do about it.
+          if (!this.#registration.isOver) reject(error)
+          conversation.close()
+        },
+      }
+      try {
+        const exchange = conversation.ask(work.payload, work.causal, null, observer, { attempt, deadline, key })
+        context.onAbandoned((reason) => exchange.abandon(abandoned(reason)))
+      } catch (thrown) {
+        conversation.close()
+        reject(undone(thrown))
+      }
+    })
+  }
+
+  onExit(listener: ExitListener): () => void {
+    const { process } = this.#registration
+    const monitor = this.#registration.watch((exit) => listener(exit.reason, exit.at))
+    return process.over === null ? () => monitor.cancel() : () => {}
+  }
+
+  #open(reject: (error: LiminalError) => void): ConversationCore | null {
+    try {
+      return this.#openWith(this.#registration)
+    } catch (thrown) {
+      reject(undone(thrown))
+      return null
+    }
+  }
+}
+
+/** Nothing was sent, so somebody else may do it. */
+function undone(thrown: unknown): HandedBackError {
+  const error = toLiminalError(thrown)
+  return new HandedBackError(error.message, { cause: error })
+}
+
+function abandoned(reason: unknown): LiminalError {
+  if (reason instanceof LiminalError) return reason
+  return new LiminalError('ABORTED', 'Nobody waits for this message any more.', { cause: reason })
+}

@@ -1,0 +1,99 @@
+import { ConsumerGroup, type ConsumerGroupOptions, type Membership } from '../routing/index.ts'
+import { type OpenWith, SourceConsumer } from './source-consumer.ts'
+import type { SourceRegistration } from './source-registration.ts'
+import type { Work } from './work.ts'
+
+export type { Work }
+
+/** Who answers one subject: the sources, which take turns, and the consumer group that they form once somebody dispatches. */
+export class Subject {
+  readonly name: string
+  readonly #sources: SourceRegistration[] = []
+  readonly #memberships = new Map<SourceRegistration, Membership>()
+  #group: ConsumerGroup<Work, Uint8Array> | null = null
+  #openWith: OpenWith | null = null
+  #isConfigured = false
+  /** Index of whose turn it is. */
+  #next = 0
+
+  constructor(name: string) {
+    this.name = name
+  }
+
+  get size(): number {
+    return this.#sources.length
+  }
+
+  get isAnswered(): boolean {
+    return this.#sources.length > 0
+  }
+
+  get group(): ConsumerGroup<Work, Uint8Array> | null {
+    return this.#group
+  }
+
+  /** Whether nobody would miss it. */
+  get isUnused(): boolean {
+    if (this.#sources.length > 0 || this.#isConfigured) return false
+    const group = this.#group
+    return group === null || (group.size === 0 && group.waiting === 0 && group.inFlight === 0)
+  }
+
+  add(registration: SourceRegistration): void {
+    this.#sources.push(registration)
+    if (this.#group !== null) this.#join(this.#group, registration)
+  }
+
+  remove(registration: SourceRegistration): void {
+    const index = this.#sources.indexOf(registration)
+    if (index < 0) return
+    this.#sources.splice(index, 1)
+    // Whose turn it is does not change.
+    if (index < this.#next) this.#next--
+    const membership = this.#memberships.get(registration)
+    this.#memberships.delete(registration)
+    // Resolves once what it has is done, which nobody has to wait for.
+    void membership?.leave()
+  }
+
+  /** Whose turn it is. */
+  next(): SourceRegistration | null {
+    if (this.#sources.length === 0) return null
+    const turn = this.#next % this.#sources.length
+    this.#next = turn + 1
+    return this.#sources[turn]
+  }
+
+  makeGroup(options: ConsumerGroupOptions | undefined, openWith: OpenWith): void {
+    const group = new ConsumerGroup<Work, Uint8Array>(this.name, { ...options, view: (work) => work.value })
+    this.#group = group
+    this.#openWith = openWith
+    this.#isConfigured = options !== undefined
+    for (const registration of this.#sources) this.#join(group, registration)
+  }
+
+  /** @throws Error unless the group was made. */
+  groupOf(): ConsumerGroup<Work, Uint8Array> {
+    if (this.#group === null) throw new Error(`The group of '${this.name}' was not made.`)
+    return this.#group
+  }
+
+  closeGroup(): void {
+    // It takes nothing any more, and what is underway is ended by its own limits.
+    void this.#group?.close({ timeoutMs: 0 })
+    this.#group = null
+  }
+
+  #join(group: ConsumerGroup<Work, Uint8Array>, registration: SourceRegistration): void {
+    if (this.#openWith === null || registration.isOver) return
+    const { id } = registration.source
+    const isFree = id !== undefined && group.consumer(id) === null
+    const consumer = new SourceConsumer(registration, isFree ? id : idOf(registration), this.#openWith)
+    this.#memberships.set(registration, group.join(consumer))
+  }
+}
+
+/** Unique, because pids are. */
+function idOf({ source, process }: SourceRegistration): string {
+  return `${source.id ?? 'responder'}#${process.pid}`
+}
