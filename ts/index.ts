@@ -12,14 +12,23 @@ export {
   type BusOptions,
   type Channel,
   type ChannelHandleOptions,
+  CompensatedError,
+  type Compensation,
+  type CompensationOutcome,
   type Conversation,
+  type ConversationContext,
   type ConverseOptions,
+  type Crash,
+  type CrashPolicy,
   createBus,
   type Delivery,
   type DeliveryHandler,
+  type DispatchRequestOptions,
   echo,
+  type GroupOptions,
   HANDLER_FAILED,
   type LocalBus,
+  type LocalResponder,
   type PayloadKind,
   type PublishOptions,
   type Receipt,
@@ -27,11 +36,13 @@ export {
   type RespondOptions,
   type SendCounts,
   type SendOptions,
+  type StreamOptions,
   SUBSCRIPTION_SHED,
   type SubscribeOptions,
   type Subscription,
   type SubscriptionEvent,
   type SubscriptionQueueLimits,
+  type TurnBehaviour,
   type WaitOptions,
 } from './bus/index.ts'
 export {
@@ -53,11 +64,26 @@ export {
 export {
   BEHAVIOUR_FAILED,
   type BehaviourFailed,
+  CONVERSATION_ANSWER_REFUSED,
+  CONVERSATION_REROUTED,
+  type ConversationAnswerRefused,
+  type ConversationDetails,
+  type ConversationEvent,
+  type ConversationPhase,
+  type ConversationRerouted,
   SEND_FAILED,
   type SendFailed,
+  type Work,
 } from './conversation/index.ts'
 export { type ErrorCode, LiminalError, type LiminalErrorOptions, ProtocolError } from './errors.ts'
 export { type CausalContext, DEFAULT_PORT } from './protocol/index.ts'
+export {
+  DispatchError,
+  type DispatchOptions,
+  type DispatchOutcome,
+  HandedBackError,
+  type Reroute,
+} from './routing/index.ts'
 export { SchemaViolationError, type Violation } from './schema/index.ts'
 export {
   ACCEPT_FAILED,

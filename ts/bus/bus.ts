@@ -1,6 +1,8 @@
-import type { Behaviour } from '../conversation/index.ts'
+import type { Behaviour, TurnBehaviour } from '../conversation/index.ts'
 import type { PayloadKind } from '../payload.ts'
 import type { CausalContext } from '../protocol/index.ts'
+import type { DispatchOptions } from '../routing/index.ts'
+import type { CrashPolicy } from './compensation.ts'
 
 /**
  * The bus as its users see it. {@link createBus} gives one in the process, `connect` one behind a server; both behave alike and pass the
@@ -32,7 +34,11 @@ export interface Bus extends AsyncDisposable {
    *
    * @throws LiminalError `INVALID_ARGUMENT`, `CLOSED`.
    */
-  respond<Request = unknown>(subject: string, behaviour: Behaviour<Request>, options?: RespondOptions): Responder
+  respond<Request = unknown>(
+    subject: string,
+    behaviour: Behaviour<Request> | TurnBehaviour<Request>,
+    options?: RespondOptions,
+  ): Responder
 
   /** Ends everything that this bus holds: subscriptions end, responders are withdrawn, pending calls fail with `CLOSED`. Idempotent. */
   close(): Promise<void>
@@ -178,11 +184,38 @@ export interface AskOptions extends WaitOptions {
   causal?: CausalContext
   /** Default `'json'`, for the request and the reply. */
   payload?: PayloadKind
+  /** What happens if the participant crashes. Default `'fail'`; for a request of a conversation what the conversation says. */
+  onCrash?: CrashPolicy
 }
 
+export interface StreamOptions extends WaitOptions {
+  /** Milliseconds that the loop waits for the next part at most, until `TIMEOUT`. Default 30,000. */
+  timeoutMs?: number
+  causal?: CausalContext
+  /** Default `'json'`, for the request and the parts. */
+  payload?: PayloadKind
+  /** What happens if the participant crashes before the first part. Default `'fail'`. */
+  onCrash?: CrashPolicy
+}
+
+export interface DispatchRequestOptions extends DispatchOptions {
+  readonly causal?: CausalContext
+  /** Default `'json'`, for the message and the result. */
+  readonly payload?: PayloadKind
+}
+
+/** How a conversation is held. */
 export interface ConverseOptions extends WaitOptions {
   /** Default `'json'`. */
   payload?: PayloadKind
+  /** What happens to requests whose participant crashes. Default `'fail'`: they fail, and the conversation with them. */
+  onCrash?: CrashPolicy
+  /** Milliseconds after which the conversation fails with `TIMEOUT`, whatever is underway. Default: never. */
+  deadlineMs?: number
+  /** Milliseconds without a message or a reply after which it fails with `TIMEOUT`. Default: never. */
+  idleTimeoutMs?: number
+  /** What caused the conversation: its messages say this unless they say something themselves. */
+  causal?: CausalContext
 }
 
 /** An exchange with one responder, over any number of messages. */
@@ -195,14 +228,19 @@ export interface Conversation extends AsyncDisposable {
   send(value: unknown): void
   /** Settles when it is over: resolves after a `close` from either side, rejects with the error that ended it (`PARTICIPANT_GONE` ...). */
   readonly closed: Promise<void>
-  close(): Promise<void>
+  /** Ends it. @param reason for people, said to the other side: at most 1,024 characters. */
+  close(reason?: string): Promise<void>
 }
 
-export type { Behaviour, BehaviourContext } from '../conversation/index.ts'
+export type { Behaviour, BehaviourContext, ConversationContext, TurnBehaviour } from '../conversation/index.ts'
 
 export interface RespondOptions {
   /** Default `'json'`, for requests and replies. */
   payload?: PayloadKind
+  /** Dispatched messages that it takes at once, at least 1; what is asked of it directly is not counted. Default 64. */
+  capacity?: number
+  /** What routing functions may choose by. At most 64. Default: none. Needs a bus in this process. */
+  tags?: readonly string[]
   /** Withdraws the responder, like `close()`. */
   signal?: AbortSignal
 }

@@ -22,6 +22,10 @@ export interface BusOptions {
   readonly maxConversations?: number
   /** Messages underway in one conversation, at most; `LIMIT_EXCEEDED` past it. Default 1,024. */
   readonly maxPendingRequests?: number
+  /** Events that each live conversation remembers for `LocalBus.conversations()`: requests, replies, crashes; not their contents. Default 0: none. */
+  readonly conversationHistory?: number
+  /** Subjects with a consumer group, at most; `LIMIT_EXCEEDED` past it. Default 65,536. */
+  readonly maxGroups?: number
   /**
    * Largest message in bytes, payload, causal context and schema id together, the defaults of its schema filled in; `PAYLOAD_TOO_LARGE` past it, whoever
    * publishes it. Default: what a frame of 16 MiB delivers, 16,777,194. Raise it only with the `frameBytes` of every server and client.
@@ -43,6 +47,8 @@ export const BUS_OPTIONS: readonly string[] = Object.keys({
   maxChannels: true,
   maxConversations: true,
   maxPendingRequests: true,
+  conversationHistory: true,
+  maxGroups: true,
   maxMessageBytes: true,
   idempotency: true,
   subscriptionQueue: true,
@@ -76,6 +82,8 @@ export async function createBus(options: BusOptions = {}): Promise<LocalBus> {
       fallback: options.echoFallback ? participantFromBehaviour(echo, 'bytes') : null,
       maxConversations: options.maxConversations,
       maxPending: options.maxPendingRequests,
+      history: options.conversationHistory,
+      maxGroups: options.maxGroups,
     }),
     subscriptionQueue: options.subscriptionQueue ?? {},
     maxMessageBytes,

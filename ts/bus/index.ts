@@ -1,13 +1,32 @@
 export { echo, participantFromBehaviour } from '../conversation/index.ts'
 export type * from './bus.ts'
+export {
+  actionOf,
+  CompensatedError,
+  type Compensation,
+  type CompensationOutcome,
+  type Crash,
+  type CrashPolicy,
+  compensated,
+} from './compensation.ts'
 export { type BusCore, coreOf } from './core.ts'
 export { BUS_OPTIONS, type BusOptions, createBus } from './create-bus.ts'
 export { DeliveryBlock, readSequence } from './delivery.ts'
 export { HANDLER_FAILED, SUBSCRIPTION_SHED, type SubscriptionEvent } from './diagnostics.ts'
+export { dispatchWork, type GroupOptions } from './dispatch-work.ts'
 export { LocalBus } from './local-bus.ts'
-export { checkAskOptions, checkConverseOptions } from './local-conversation.ts'
+export { LocalResponder } from './local-responder.ts'
 export type { SubscriptionQueueLimits } from './local-sink.ts'
 export { Outcome } from './outcome.ts'
+export { DEFAULT_PART_TIMEOUT_MS, type PartSink, type PartSource, Parts } from './parts.ts'
+export {
+  checkAskOptions,
+  checkBehaviour,
+  checkCloseReason,
+  checkConverseOptions,
+  checkDispatchOptions,
+  checkRespondOptions,
+} from './request-options.ts'
 export { type SubscribeSettings, subscribeArguments } from './subscribe-arguments.ts'
 export { SubscriptionQueue, type SubscriptionQueueOptions } from './subscription-queue.ts'
 export { renewTurn } from './turn.ts'

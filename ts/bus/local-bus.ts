@@ -1,9 +1,18 @@
-import { checkFunction, checkName, checkOneOf, checkOptions } from '../arguments.ts'
+import { checkName, checkOneOf, checkOptions } from '../arguments.ts'
 import type { ChannelRegistry } from '../channel/index.ts'
-import { type ConversationRegistry, participantFromBehaviour } from '../conversation/index.ts'
+import {
+  type ConversationCore,
+  type ConversationDetails,
+  type ConversationOwner,
+  type ConversationRegistry,
+  participantFromBehaviour,
+  Work,
+} from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
-import { encodePayload } from '../payload.ts'
-import { checkSignal, throwIfAborted, waitFor } from '../waiting.ts'
+import { decodePayload, encodePayload, ownBytes } from '../payload.ts'
+import type { ProcessSystem } from '../process/index.ts'
+import type { ConsumerGroup, DispatchOutcome } from '../routing/index.ts'
+import { throwIfAborted, waitFor } from '../waiting.ts'
 import type {
   AskOptions,
   Behaviour,
@@ -12,16 +21,30 @@ import type {
   ChannelHandleOptions,
   Conversation,
   ConverseOptions,
-  Responder,
+  DispatchRequestOptions,
   RespondOptions,
+  StreamOptions,
+  TurnBehaviour,
 } from './bus.ts'
+import { actionOf, compensated, termsOf } from './compensation.ts'
 import { type BusCore, setCore } from './core.ts'
+import { dispatchWork, type GroupOptions } from './dispatch-work.ts'
 import { LocalChannel } from './local-channel.ts'
-import { checkOpen, closedError, type LocalContext } from './local-context.ts'
-import { checkAskOptions, checkConverseOptions, LocalConversation, requestReply } from './local-conversation.ts'
+import { checkOpen, checkSize, closedError, type LocalContext } from './local-context.ts'
+import { causalOf, LocalConversation, requestReply, streamParts } from './local-conversation.ts'
 import { LocalResponder } from './local-responder.ts'
 import type { SubscriptionQueueLimits } from './local-sink.ts'
 import { Outcome } from './outcome.ts'
+import {
+  checkAskOptions,
+  checkBehaviour,
+  checkConverseOptions,
+  checkDispatchOptions,
+  checkRespondOptions,
+} from './request-options.ts'
+
+/** Who asks once has nobody to tell: the reply says it all. */
+const NOBODY: ConversationOwner = { ended: () => {} }
 
 /** What a bus in this process is put together from. */
 export interface LocalBusParts {
@@ -72,15 +95,72 @@ export class LocalBus implements Bus {
     checkAskOptions(options)
     checkOpen(this.#context)
     throwIfAborted(options.signal, `The request to '${subject}'`)
-    const kind = options.payload ?? 'json'
+    const { payload: kind = 'json', onCrash } = options
     const payload = encodePayload(request, kind)
-    const core = this.#parts.conversations.open(subject, { ended: () => {} })
+    const core = this.#parts.conversations.open(subject, NOBODY, termsOf(onCrash))
     try {
       // The type parameter is the asker's word for what replies are.
       return (await requestReply(this.#context, core, payload, options, kind)) as Reply
+    } catch (error) {
+      throw await compensated(onCrash, subject, request, error)
     } finally {
       core.close()
     }
+  }
+
+  stream<Part = unknown>(subject: string, request: unknown, options: StreamOptions = {}): AsyncIterable<Part> {
+    checkName('subject', subject)
+    checkAskOptions(options)
+    checkOpen(this.#context)
+    const { onCrash } = options
+    const open = (): ConversationCore => {
+      checkOpen(this.#context)
+      return this.#parts.conversations.open(subject, NOBODY, termsOf(onCrash))
+    }
+    return streamParts<Part>(this.#context, subject, request, options, onCrash, open, (core) => core.close())
+  }
+
+  async dispatch<Result = unknown>(
+    subject: string,
+    message: unknown,
+    options: DispatchRequestOptions = {},
+  ): Promise<DispatchOutcome<Result>> {
+    checkName('subject', subject)
+    checkDispatchOptions(options)
+    checkOpen(this.#context)
+    const { payload: kind = 'json', causal, ...terms } = options
+    // Owned: it may be delivered more than once, and the caller may change what it passed.
+    const payload = ownBytes(encodePayload(message, kind))
+    checkSize(this.#context, payload.length)
+    const outcome = await dispatchWork(this.#parts.conversations, subject, new Work(payload, causalOf(causal)), terms)
+    // The type parameter is the caller's word for what results are.
+    return { ...outcome, value: decodePayload(outcome.value, kind) as Result }
+  }
+
+  /**
+   * The consumer group of a subject: everybody who answers it here or over a connection, with their live state. Routing is chosen by the first call, and changed by `deploy`.
+   * A group with options stays until the bus is closed; one without is forgotten when nobody answers the subject and nothing waits.
+   *
+   * @throws LiminalError `INVALID_ARGUMENT`, also for options where the group is there already; `LIMIT_EXCEEDED`; `CLOSED`.
+   */
+  group(subject: string, options?: GroupOptions): ConsumerGroup<Work, Uint8Array> {
+    checkOpen(this.#context)
+    return this.#parts.conversations.group(subject, options)
+  }
+
+  /** The live conversations of this bus, those over connections included, oldest first. Reads every one: for people. */
+  conversations(): ConversationDetails[] {
+    return this.#parts.conversations.list()
+  }
+
+  /** The live conversation with this id, `null` if there is none. */
+  conversation(id: bigint): ConversationDetails | null {
+    return this.#parts.conversations.get(id)?.details ?? null
+  }
+
+  /** The processes of this bus: channels, sessions, conversations, responders. What is killed here ends as if it had crashed. */
+  get processes(): ProcessSystem {
+    return this.#parts.conversations.processes
   }
 
   async converse(subject: string, options: ConverseOptions = {}): Promise<Conversation> {
@@ -88,21 +168,31 @@ export class LocalBus implements Bus {
     checkConverseOptions(options)
     checkOpen(this.#context)
     throwIfAborted(options.signal, `Opening a conversation with '${subject}'`)
+    const { payload = 'json', onCrash, deadlineMs, idleTimeoutMs, causal } = options
     const over = new Outcome()
-    const core = this.#parts.conversations.open(subject, {
+    const owner: ConversationOwner = {
       ended: (error) => (error === null ? over.resolve() : over.reject(error)),
+    }
+    const core = this.#parts.conversations.open(subject, owner, {
+      onCrash: actionOf(onCrash),
+      deadlineMs,
+      idleTimeoutMs,
+      causal: causal === undefined ? undefined : causalOf(causal),
     })
-    return new LocalConversation(this.#context, core, options.payload ?? 'json', over)
+    return new LocalConversation(this.#context, core, payload, onCrash, over)
   }
 
-  respond<Request = unknown>(subject: string, behaviour: Behaviour<Request>, options: RespondOptions = {}): Responder {
+  respond<Request = unknown>(
+    subject: string,
+    behaviour: Behaviour<Request> | TurnBehaviour<Request>,
+    options: RespondOptions = {},
+  ): LocalResponder {
     checkName('subject', subject)
-    checkFunction('behaviour', behaviour)
-    checkOptions('options', options)
-    checkOneOf('payload', options.payload, ['json', 'bytes'])
-    checkSignal(options.signal)
+    checkBehaviour(behaviour)
+    checkRespondOptions(options)
     checkOpen(this.#context)
-    const source = participantFromBehaviour(behaviour, options.payload ?? 'json')
+    const { payload = 'json', capacity, tags } = options
+    const source = participantFromBehaviour(behaviour, payload, { capacity, tags })
     const registration = this.#parts.conversations.register(subject, source)
     return new LocalResponder(subject, registration, options.signal, this.#responders)
   }

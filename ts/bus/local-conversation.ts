@@ -1,29 +1,15 @@
-import { checkCausal, checkOneOf, checkOptions } from '../arguments.ts'
-import type { ConversationCore } from '../conversation/index.ts'
-import { decodePayload, encodePayload, type PayloadKind } from '../payload.ts'
+import type { ConversationCore, Exchange } from '../conversation/index.ts'
+import { decodePayload, encodePayload, ownBytes, type PayloadKind } from '../payload.ts'
 import { type CausalContext, NO_CAUSE } from '../protocol/index.ts'
-import { checkWait } from '../waiting.ts'
-import type { AskOptions, Conversation, ConverseOptions } from './bus.ts'
+import type { AskOptions, Conversation, StreamOptions } from './bus.ts'
+import { type CrashPolicy, compensated } from './compensation.ts'
 import { checkSize, type LocalContext } from './local-context.ts'
 import type { Outcome } from './outcome.ts'
+import { DEFAULT_PART_TIMEOUT_MS, Parts } from './parts.ts'
+import { checkAskOptions, checkCloseReason } from './request-options.ts'
 
 /** Milliseconds that a request waits for its reply, unless told otherwise. */
 const DEFAULT_REPLY_TIMEOUT_MS = 5_000
-
-/** Checks the options of a request. @throws LiminalError `INVALID_ARGUMENT`. */
-export function checkAskOptions(options: AskOptions): void {
-  checkOptions('options', options)
-  checkWait(options)
-  checkCausal('causal', options.causal)
-  checkOneOf('payload', options.payload, ['json', 'bytes'])
-}
-
-/** Checks the options of `converse`. @throws LiminalError `INVALID_ARGUMENT`. */
-export function checkConverseOptions(options: ConverseOptions): void {
-  checkOptions('options', options)
-  checkWait(options)
-  checkOneOf('payload', options.payload, ['json', 'bytes'])
-}
 
 /** One request and its reply, as values. */
 export async function requestReply(
@@ -35,13 +21,67 @@ export async function requestReply(
 ): Promise<unknown> {
   checkSize(context, payload.length)
   const { timeoutMs = DEFAULT_REPLY_TIMEOUT_MS, signal } = options
-  // What the behaviour sees is not the asker's own object.
-  const causal = options.causal === undefined ? NO_CAUSE : causalCopy(options.causal)
-  return decodePayload(await core.request(payload, causal, { timeoutMs, signal }), kind)
+  return decodePayload(await core.request(payload, causalOf(options.causal), { timeoutMs, signal }), kind)
 }
 
-function causalCopy({ parentId, vectorClockEntry }: CausalContext): CausalContext {
-  return { parentId, vectorClockEntry }
+/** What the behaviour sees is not the asker's own object. */
+export function causalOf(causal: CausalContext | undefined): CausalContext {
+  if (causal === undefined) return NO_CAUSE
+  return { parentId: causal.parentId, vectorClockEntry: causal.vectorClockEntry }
+}
+
+/**
+ * One request whose reply comes in parts.
+ *
+ * @param open opens the conversation when the loop begins. @param over is called when the loop ends.
+ */
+export function streamParts<Part>(
+  context: LocalContext,
+  subject: string,
+  request: unknown,
+  options: StreamOptions,
+  policy: CrashPolicy | undefined,
+  open: () => ConversationCore,
+  over: (core: ConversationCore) => void,
+): Parts<Part> {
+  const { payload: kind = 'json', timeoutMs = DEFAULT_PART_TIMEOUT_MS, signal } = options
+  const payload = encodePayload(request, kind)
+  checkSize(context, payload.length)
+  const causal = causalOf(options.causal)
+  return new Parts<Part>({
+    what: `The request to '${subject}'`,
+    payload: kind,
+    timeoutMs,
+    signal,
+    begin: (sink) => {
+      const core = open()
+      let exchange: Exchange
+      try {
+        exchange = core.ask(
+          payload,
+          causal,
+          null,
+          {
+            part: (part) => sink.push(ownBytes(part)),
+            replied: (last) => {
+              sink.end(last === null ? null : ownBytes(last))
+              over(core)
+            },
+            failed: (error) => {
+              sink.fail(error)
+              over(core)
+            },
+          },
+          { inParts: true },
+        )
+      } catch (error) {
+        over(core)
+        throw error
+      }
+      return { taken: (count) => exchange.take(count), stop: (error) => exchange.abandon(error) }
+    },
+    failed: (error) => compensated(policy, subject, request, error),
+  })
 }
 
 /** A conversation on a bus in this process. */
@@ -51,14 +91,22 @@ export class LocalConversation implements Conversation {
   readonly #context: LocalContext
   readonly #core: ConversationCore
   readonly #payload: PayloadKind
+  readonly #policy: CrashPolicy | undefined
   readonly #over: Outcome
 
-  constructor(context: LocalContext, core: ConversationCore, payload: PayloadKind, over: Outcome) {
+  constructor(
+    context: LocalContext,
+    core: ConversationCore,
+    payload: PayloadKind,
+    policy: CrashPolicy | undefined,
+    over: Outcome,
+  ) {
     this.id = core.id
     this.subject = core.subject
     this.#context = context
     this.#core = core
     this.#payload = payload
+    this.#policy = policy
     this.#over = over
   }
 
@@ -69,9 +117,13 @@ export class LocalConversation implements Conversation {
   async request<Reply = unknown>(value: unknown, options: AskOptions = {}): Promise<Reply> {
     checkAskOptions(options)
     const kind = options.payload ?? this.#payload
-    const reply = await requestReply(this.#context, this.#core, encodePayload(value, kind), options, kind)
-    // The type parameter is the asker's word for what replies are.
-    return reply as Reply
+    try {
+      const reply = await requestReply(this.#context, this.#core, encodePayload(value, kind), options, kind)
+      // The type parameter is the asker's word for what replies are.
+      return reply as Reply
+    } catch (error) {
+      throw await compensated(options.onCrash ?? this.#policy, this.subject, value, error)
+    }
   }
 
   send(value: unknown): void {
@@ -80,8 +132,16 @@ export class LocalConversation implements Conversation {
     this.#core.send(payload, NO_CAUSE)
   }
 
-  async close(): Promise<void> {
-    this.#core.close()
+  stream<Part = unknown>(value: unknown, options: Omit<StreamOptions, 'onCrash'> = {}): AsyncIterable<Part> {
+    checkAskOptions(options)
+    const settings = { payload: this.#payload, ...options }
+    const open = (): ConversationCore => this.#core
+    return streamParts<Part>(this.#context, this.subject, value, settings, this.#policy, open, () => {})
+  }
+
+  async close(reason?: string): Promise<void> {
+    checkCloseReason(reason)
+    this.#core.close(undefined, reason)
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Registration } from '../conversation/index.ts'
+import type { Process } from '../process/index.ts'
 import { abortedError } from '../waiting.ts'
 import type { Responder } from './bus.ts'
 import { Outcome } from './outcome.ts'
@@ -26,6 +27,11 @@ export class LocalResponder implements Responder {
       this.#ready.resolve()
       signal?.addEventListener('abort', this.#abort)
     }
+  }
+
+  /** Its process: when that is killed, everything underway with this responder crashes. */
+  get process(): Process {
+    return this.#registration.process
   }
 
   ready(): Promise<void> {

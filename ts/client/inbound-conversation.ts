@@ -130,7 +130,7 @@ export class InboundConversation implements ConversationInfo {
     const underway = itemsOf(this.#underway)
     this.#underway = null
     for (const message of underway) if (!well || message.replyRequested) message.abandon(nobodyWaits())
-    this.#participant.close()
+    this.#participant.close(null)
   }
 
   /** See InboundMessage. */

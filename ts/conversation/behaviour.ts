@@ -148,11 +148,11 @@ class BehaviourParticipant<Request> implements Participant {
     } else queueMicrotask(() => this.#settle(result, message, done))
   }
 
-  close(): void {
-    // Messages underway hear of it by their signals.
-    this.#over?.abort(
-      new LiminalError('CONVERSATION_CLOSED', `The conversation with '${this.#conversation.subject}' is over.`),
-    )
+  close(reason: string | null): void {
+    if (this.#over === null) return
+    // Messages underway hear of it by their own signals.
+    const text = reason ?? `The conversation with '${this.#conversation.subject}' is over.`
+    this.#over.abort(new LiminalError('CONVERSATION_CLOSED', text))
   }
 
   #settle(result: unknown, message: ParticipantMessage, done: MessageFate): void {

@@ -108,6 +108,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
   #isOpen = true
   #isUsed = false
   #error: LiminalError | null = null
+  #reason: string | null = null
   #deadline: NodeJS.Timeout | null = null
   #idle: NodeJS.Timeout | null = null
 
@@ -232,8 +233,11 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
   /**
    * Ends it: requests underway reject with `CONVERSATION_CLOSED` (or `error`), the participant is told, and so is the owner. Messages that want no reply are left to
    * finish, unless it ends with an error. Idempotent.
+   *
+   * @param reason for people, said to the participant. Default: the error's message.
    */
-  close(error?: LiminalError): void {
+  close(error?: LiminalError, reason?: string): void {
+    this.#reason = reason ?? error?.message ?? null
     this.#end(error ?? null)
   }
 
@@ -399,7 +403,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     seat.participant = null
     if (seat.pending === 0) seat.release()
     try {
-      participant?.close()
+      participant?.close(this.#reason)
     } catch (failure) {
       saySendFailed(this.subject, this.id, asFailure(failure, this.subject))
     }

@@ -60,8 +60,8 @@ export interface MessageFate {
 export interface Participant {
   /** Takes a message, and says to `done` what became of it: before this returns, or later. What it throws fails the message too. */
   receive(message: ParticipantMessage, done: MessageFate): void
-  /** The conversation is over; nothing is sent to this participant any more. */
-  close(): void
+  /** The conversation is over; nothing is sent to this participant any more. @param reason what the other side said to that, `null` if nothing. */
+  close(reason: string | null): void
 }
 
 /** What a participant is told about the conversation it joins. */

@@ -1,0 +1,92 @@
+import {
+  checkCausal,
+  checkInteger,
+  checkKnownOptions,
+  checkName,
+  checkOneOf,
+  checkOptions,
+  invalidArgument,
+} from '../arguments.ts'
+import { MAX_TAGS } from '../routing/index.ts'
+import { checkSignal, checkWait, MAX_TIMEOUT_MS } from '../waiting.ts'
+import type { AskOptions, ConverseOptions, DispatchRequestOptions, RespondOptions, StreamOptions } from './bus.ts'
+import { checkCrashPolicy } from './compensation.ts'
+
+const ASK = ['timeoutMs', 'signal', 'causal', 'payload', 'onCrash']
+const DISPATCH = ['key', 'timeoutMs', 'signal', 'whenUnavailable', 'waitMs', 'maxAttempts', 'causal', 'payload']
+const CONVERSE = ['timeoutMs', 'signal', 'payload', 'onCrash', 'deadlineMs', 'idleTimeoutMs', 'causal']
+const RESPOND = ['payload', 'signal', 'capacity', 'tags']
+const LONGEST_REASON = 1_024
+
+/** Checks the options of a request. @throws LiminalError `INVALID_ARGUMENT`. */
+export function checkAskOptions(options: AskOptions | StreamOptions): void {
+  checkOptions('options', options)
+  checkKnownOptions('options', options, ASK)
+  checkWait(options)
+  checkCausal('causal', options.causal)
+  checkOneOf('payload', options.payload, ['json', 'bytes'])
+  checkCrashPolicy(options.onCrash)
+}
+
+/** Checks the options of `dispatch`. Those of the group are checked by the group. @throws LiminalError `INVALID_ARGUMENT`. */
+export function checkDispatchOptions(options: DispatchRequestOptions): void {
+  checkOptions('options', options)
+  checkKnownOptions('options', options, DISPATCH)
+  checkWait(options)
+  checkCausal('causal', options.causal)
+  checkOneOf('payload', options.payload, ['json', 'bytes'])
+  if (options.key !== undefined) checkName('key', options.key)
+  checkOneOf('whenUnavailable', options.whenUnavailable, ['wait', 'fail'])
+  checkDuration('waitMs', options.waitMs)
+  checkInteger('maxAttempts', options.maxAttempts, 1)
+}
+
+/** Checks the options of `converse`. @throws LiminalError `INVALID_ARGUMENT`. */
+export function checkConverseOptions(options: ConverseOptions): void {
+  checkOptions('options', options)
+  checkKnownOptions('options', options, CONVERSE)
+  checkWait(options)
+  checkOneOf('payload', options.payload, ['json', 'bytes'])
+  checkCrashPolicy(options.onCrash)
+  checkDuration('deadlineMs', options.deadlineMs)
+  checkDuration('idleTimeoutMs', options.idleTimeoutMs)
+  checkCausal('causal', options.causal)
+}
+
+/** Checks the options of `respond`. @throws LiminalError `INVALID_ARGUMENT`. */
+export function checkRespondOptions(options: RespondOptions): void {
+  checkOptions('options', options)
+  checkKnownOptions('options', options, RESPOND)
+  checkOneOf('payload', options.payload, ['json', 'bytes'])
+  checkSignal(options.signal)
+  checkInteger('capacity', options.capacity, 1)
+  checkTags('tags', options.tags)
+}
+
+/** @throws LiminalError `INVALID_ARGUMENT` unless it is a behaviour, of one turn or of several. */
+export function checkBehaviour(behaviour: unknown): void {
+  if (typeof behaviour === 'function') return
+  const opens = typeof behaviour === 'object' && behaviour !== null && 'open' in behaviour
+  if (opens && typeof behaviour.open === 'function') return
+  throw invalidArgument('behaviour', "a function, or an object with a function 'open'", behaviour)
+}
+
+/** @throws LiminalError `INVALID_ARGUMENT` unless it can be said to the other side. */
+export function checkCloseReason(reason: unknown): void {
+  if (reason === undefined || (typeof reason === 'string' && reason.length <= LONGEST_REASON)) return
+  throw invalidArgument('reason', `a string of at most ${LONGEST_REASON} characters`, reason)
+}
+
+function checkTags(argument: string, tags: unknown): void {
+  if (tags === undefined) return
+  if (!Array.isArray(tags) || tags.length > MAX_TAGS) {
+    throw invalidArgument(argument, `a list of at most ${MAX_TAGS} tags`, tags)
+  }
+  for (const tag of tags) checkName(`${argument}[]`, tag)
+}
+
+function checkDuration(argument: string, value: unknown): void {
+  if (value !== undefined && !(typeof value === 'number' && value >= 0 && value <= MAX_TIMEOUT_MS)) {
+    throw invalidArgument(argument, `a number of milliseconds from 0 to ${MAX_TIMEOUT_MS}`, value)
+  }
+}
