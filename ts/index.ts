@@ -44,6 +44,12 @@ export {
   type SubscriptionQueueLimits,
   type TurnBehaviour,
   type WaitOptions,
+  type WorkContext,
+  type Worker,
+  type WorkerCloseOptions,
+  type WorkerOptions,
+  type WorkerRegistry,
+  type WorkHandler,
 } from './bus/index.ts'
 export {
   type ChannelDeclaration,
@@ -58,6 +64,10 @@ export {
   type ConnectionState,
   type ConnectionStatus,
   connect,
+  PUSH_FAILED,
+  type PushContext,
+  type PushFailed,
+  type PushHandler,
   type ReconnectOptions,
   type RemoteBus,
 } from './client/index.ts'
@@ -76,7 +86,7 @@ export {
   type Work,
 } from './conversation/index.ts'
 export { type ErrorCode, LiminalError, type LiminalErrorOptions, ProtocolError } from './errors.ts'
-export { type CausalContext, DEFAULT_PORT } from './protocol/index.ts'
+export { type Activity, type CausalContext, DEFAULT_PORT } from './protocol/index.ts'
 export {
   DispatchError,
   type DispatchOptions,

@@ -30,3 +30,17 @@ export {
 export { type SubscribeSettings, subscribeArguments } from './subscribe-arguments.ts'
 export { SubscriptionQueue, type SubscriptionQueueOptions } from './subscription-queue.ts'
 export { renewTurn } from './turn.ts'
+export {
+  checkGrace,
+  checkLease,
+  checkWorkerOptions,
+  MAX_WORKER_CAPACITY,
+  type WorkContext,
+  type Worker,
+  type WorkerCloseOptions,
+  type WorkerOptions,
+  type WorkerRegistry,
+  type WorkerSettings,
+  type WorkHandler,
+  workerTags,
+} from './worker.ts'

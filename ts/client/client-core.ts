@@ -7,10 +7,12 @@ import { Backlog, type Call } from './backlog.ts'
 import type { Connection } from './connection.ts'
 import { dial } from './dial.ts'
 import { InboundConversations } from './inbound-conversations.ts'
+import { InboundPushes } from './inbound-pushes.ts'
 import type { Settings } from './options.ts'
 import { closedError, endedError } from './peer-error.ts'
 import { PublishLane } from './publish-lane.ts'
 import type { PublishRequest } from './publish-request.ts'
+import { PushHandlers } from './push-handlers.ts'
 import { Reconnection } from './reconnection.ts'
 import { ResponderTable } from './responder-table.ts'
 import { StatusFeed } from './status.ts'
@@ -47,6 +49,7 @@ export class ClientCore {
   readonly settings: Settings
   readonly status = new StatusFeed()
   readonly responders = new ResponderTable()
+  readonly pushHandlers = new PushHandlers()
   readonly frames: ConversationFrames
   readonly restorables = new Set<Restorable>()
   readonly lanes = new Set<Expiring>()
@@ -128,6 +131,7 @@ export class ClientCore {
     connection.onLost = (error) => this.#lost(error)
     connection.window.onRoom = () => this.acknowledged()
     this.#connection = connection
+    connection.takePushes(new InboundPushes(this, connection))
     const restored = [...this.restorables].map(async (part) => ((await part.attach(connection)) ? part.channel : null))
     if (again) void this.#announce(connection, restored)
     this.#pump()
@@ -221,7 +225,10 @@ export class ClientCore {
     if (this.#closed !== null) return
     const connection = this.#connection
     const error = new LiminalError('CLOSED', 'The bus was closed.')
-    if (connection !== null) this.#settleDebts(connection)
+    if (connection !== null) {
+      this.#settleDebts(connection)
+      connection.pushes?.leave()
+    }
     this.#end(error)
     if (connection !== null) {
       const started = performance.now()
@@ -274,6 +281,7 @@ export class ClientCore {
     this.#retries = []
     for (const part of [...this.restorables]) part.end(error)
     this.restorables.clear()
+    this.pushHandlers.clear()
     this.lanes.clear()
     const waiters = this.#roomWaiters
     this.#roomWaiters = []

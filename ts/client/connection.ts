@@ -17,6 +17,7 @@ import {
   ROW_WIDTH,
 } from '../protocol/index.ts'
 import { toLiminalError } from '../thrown.ts'
+import type { InboundPushes } from './inbound-pushes.ts'
 import type { Settings } from './options.ts'
 import { errorFromPeer } from './peer-error.ts'
 import { PublishWindow } from './publish-window.ts'
@@ -61,6 +62,9 @@ export class Connection {
 
   readonly #socket: Socket
   readonly #decoder: FrameDecoder
+  #pushes: InboundPushes | null = null
+  /** Pushes that came in one piece with the answer to the handshake, before anybody could take them: no more than one read brings. */
+  #early: (() => void)[] = []
   /** What to do on the Pongs that are underway, in order. */
   readonly #pings = new Deque<(() => void) | null>()
   #phase: Phase = 'handshake'
@@ -109,6 +113,19 @@ export class Connection {
   /** The extension bits that the server granted and this client understands. */
   get capabilities(): number {
     return this.#capabilities
+  }
+
+  /** Who takes what the server pushes, and its answers to workers; `null` until somebody does. */
+  get pushes(): InboundPushes | null {
+    return this.#pushes
+  }
+
+  /** Hands over what the server pushes from now on, and what it has pushed already. */
+  takePushes(pushes: InboundPushes): void {
+    this.#pushes = pushes
+    const early = this.#early
+    this.#early = []
+    for (const push of early) push()
   }
 
   granted(capability: number): boolean {
@@ -174,6 +191,7 @@ export class Connection {
     if (finishing) return
     this.streams.lose(error)
     this.inbound?.lost(error)
+    this.#pushes?.lost(error)
     this.onLost?.(error)
   }
 
@@ -218,12 +236,23 @@ export class Connection {
   }
 
   #ownerOf(batch: FrameBatch, row: number, stream: number): StreamOwner | undefined {
-    const type = batch.columns[HEAD_WIDTH + row * ROW_WIDTH + Column.TYPE]
+    const at = HEAD_WIDTH + row * ROW_WIDTH
+    const type = batch.columns[at + Column.TYPE]
+    // Pushes share stream 1 with whatever was opened there (spec server §8.1).
+    if (type === FrameType.Push) {
+      this.#pushed(batch.key(row), batch.columns[at + Column.FLAGS], batch.payload(row))
+      return undefined
+    }
     // A server of liminal 0.2.1 reports a refused ConversationOpen on stream 1 (spec server §7.2); ids tell whose it is, because a conversation's id is
     // the stream that it was opened on.
     if (type === FrameType.ConversationError && stream === 1 && this.#capabilities === 0)
       return this.streams.owner(Number(batch.id(row)))
     return this.streams.owner(stream)
+  }
+
+  #pushed(key: number | bigint, flags: number, payload: Uint8Array): void {
+    if (this.#pushes !== null) this.#pushes.receive(key, flags, payload)
+    else if (this.#phase === 'open') this.#early.push(() => this.#pushes?.receive(key, flags, payload))
   }
 
   #control(batch: FrameBatch, row: number, type: number): void {
@@ -232,6 +261,9 @@ export class Connection {
     else if (type === FrameType.Disconnect) {
       const cause = new LiminalError('SHUTTING_DOWN', 'The server said goodbye.')
       this.lose(this.#lostBecause('the server ended it', cause))
+    } else if (type === FrameType.WorkerRegisterAck) {
+      const frame = batch.frame(row)
+      if (frame.type === 'WorkerRegisterAck') this.#pushes?.acknowledged(frame)
     } else if (type === FrameType.ConnectAck || type === FrameType.ConnectError) this.#answered(batch.frame(row))
   }
 

@@ -18,13 +18,12 @@ import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
 import { InboundConversation } from './inbound-conversation.ts'
 import type { StreamOwner } from './streams.ts'
+import { wireText } from './wire-text.ts'
 
 /** Conversations that a server may hold open towards one connection. */
 const MAX_CONVERSATIONS = 65_536
 /** Offset of the subject in a ConversationOpen frame. */
 const SUBJECT_AT = HEADER_BYTES + 8 + 4
-/** UTF-16 units of an error's text that go on the wire. */
-const LONGEST_TEXT = 1_024
 
 /** The conversations that the server opens towards this connection, on even streams (extension `RESPONDERS`). */
 export class InboundConversations implements StreamOwner {
@@ -140,9 +139,4 @@ export class InboundConversations implements StreamOwner {
     conversation.close(well)
     return true
   }
-}
-
-/** The way through UTF-8 replaces lone surrogates, which have no place on the wire. */
-function wireText(message: string): string {
-  return Buffer.from(message.length > LONGEST_TEXT ? `${message.slice(0, LONGEST_TEXT)}...` : message).toString()
 }

@@ -1,4 +1,6 @@
+export { PUSH_FAILED, type PushFailed } from './diagnostics.ts'
 export type { ClientOptions, ReconnectOptions } from './options.ts'
+export type { PushContext, PushHandler } from './push-handlers.ts'
 export { connect, type RemoteBus } from './remote-bus.ts'
 export type { ConnectionState, ConnectionStatus } from './status.ts'
 export { parseUrl, type ServerAddress } from './url.ts'

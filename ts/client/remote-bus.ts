@@ -9,9 +9,14 @@ import {
   type ConverseOptions,
   checkAskOptions,
   checkConverseOptions,
+  checkWorkerOptions,
   participantFromBehaviour,
   type Responder,
   type RespondOptions,
+  type Worker,
+  type WorkerOptions,
+  type WorkerRegistry,
+  type WorkHandler,
 } from '../bus/index.ts'
 import type { LiminalError } from '../errors.ts'
 import { encodeValue } from '../payload-text.ts'
@@ -23,11 +28,14 @@ import { ClientCore, DEFAULT_REPLY_TIMEOUT_MS } from './client-core.ts'
 import { ConversationLink } from './conversation-link.ts'
 import { dial } from './dial.ts'
 import { type ClientOptions, resolveOptions } from './options.ts'
+import type { PushHandler } from './push-handlers.ts'
 import { RemoteConversation } from './remote-conversation.ts'
 import { RemoteResponder } from './remote-responder.ts'
+import { RemoteWorker } from './remote-worker.ts'
 import { ResponderLink } from './responder-link.ts'
 import type { ConnectionState, ConnectionStatus } from './status.ts'
 import { parseUrl } from './url.ts'
+import { WorkerLink } from './worker-link.ts'
 
 /**
  * A bus behind a server. It reconnects by itself; what becomes of that which was underway when a connection died:
@@ -41,14 +49,25 @@ import { parseUrl } from './url.ts'
  * | `send` | counted as failed as far as it is not known to have arrived; while there is no connection, `OUTBOX_FULL` |
  * | subscription | subscribes again; sequences start at 1; what was published in between is lost; ends if the server refuses |
  * | responder | registers again; behaviours running for the dead connection are aborted and their replies dropped |
+ * | worker | registers again; handlers running for the dead connection are aborted, and the server gives their messages to others |
  */
 export interface RemoteBus extends Bus {
   /** What the connection is at now. */
   readonly state: ConnectionState
   /** The current state, then every change, for any number of readers. Ends after `closed`. A reader 256 events behind misses the oldest. */
   status(): AsyncIterable<ConnectionStatus>
+  /** Where workers are registered: the server pushes them their work (spec server §8). One at a time: a second one replaces the first. */
+  readonly worker: WorkerRegistry
+  /**
+   * Takes what the application of the server pushes to this connection and is no work. Several handlers take turns. Where the extension `WORK` is not granted, a
+   * registered worker gets such pushes too, because nothing tells them apart. Returns what takes the handler out again.
+   *
+   * @throws LiminalError `INVALID_ARGUMENT`, `CLOSED`.
+   */
+  onPush(handler: PushHandler): () => void
   /**
    * Ends everything, and always resolves, within about a second. Calls that were not yet written, subscriptions, requests and conversations end at once with `CLOSED`.
+   * What workers have underway is handed back at once.
    * Publishes that were written get up to 750 ms for their receipts; those still unanswered then reject with `CLOSED`: whether they happened is unknown.
    * The goodbye follows behind all that was written, in what is left of the second. Idempotent.
    */
@@ -77,12 +96,14 @@ export async function connect(url: string | URL, options: ClientOptions = {}): P
 
 /** The remote bus around a core. Made by {@link connect}. */
 export class ConnectedBus implements RemoteBus {
+  readonly worker: WorkerRegistry
   readonly #core: ClientCore
   readonly #handles: ChannelHandles
 
   constructor(core: ClientCore) {
     this.#core = core
     this.#handles = new ChannelHandles(core)
+    this.worker = { register: (registration, handler) => this.#work(registration, handler) }
   }
 
   get state(): ConnectionState {
@@ -177,6 +198,24 @@ export class ConnectedBus implements RemoteBus {
     const responder = new RemoteResponder(link, options.signal)
     if (!options.signal?.aborted) link.register()
     return responder
+  }
+
+  onPush(handler: PushHandler): () => void {
+    checkFunction('handler', handler)
+    this.#core.assertOpen('Taking pushes')
+    return this.#core.pushHandlers.add(handler)
+  }
+
+  #work<Work>(registration: WorkerOptions, handler: WorkHandler<Work>): Worker {
+    const settings = checkWorkerOptions(registration)
+    checkFunction('handler', handler)
+    const { identity, taskQueue } = settings.registration
+    this.#core.assertOpen(`Registering the worker '${identity}' of '${taskQueue}'`)
+    // The worker's type parameter is its word for what its work is.
+    const link = new WorkerLink(this.#core, settings, (work, context) => handler(work as Work, context))
+    const worker = new RemoteWorker(link, settings.signal)
+    if (!settings.signal?.aborted) link.register()
+    return worker
   }
 
   close(): Promise<void> {

@@ -13,13 +13,24 @@ export type ConnectionState =
   /** Over for good: `null` after `close()`, else what ended it. */
   | { readonly type: 'closed'; readonly error: Error | null }
 
-/** What happened on the way: every change of state, and what became of subscriptions and responders after a reconnect. */
+/** What happened on the way: every change of state, and what became of subscriptions, responders and workers after a reconnect. */
 export type ConnectionStatus =
   | ConnectionState
   /** These channels' subscriptions deliver again. What was published in between is lost to them; sequences start at 1 again. */
   | { readonly type: 'resubscribed'; readonly channels: readonly string[] }
   /** The server refused to register a responder; its subject is not served by this bus any more. */
   | { readonly type: 'responder-refused'; readonly subject: string; readonly error: Error }
+  /** The server refused a worker, which ends it. */
+  | { readonly type: 'worker-refused'; readonly identity: string; readonly taskQueue: string; readonly error: Error }
+  /** The server has not answered the registration of a worker in time. It may still do so; the next connection is asked again. */
+  | { readonly type: 'worker-unanswered'; readonly identity: string; readonly taskQueue: string; readonly error: Error }
+  /** A second worker of this bus took the place of the first, which ends it: a connection has one registration. */
+  | {
+      readonly type: 'worker-replaced'
+      readonly identity: string
+      readonly taskQueue: string
+      readonly by: { readonly identity: string; readonly taskQueue: string }
+    }
 
 /** Events that a reader may lag behind before it misses the oldest. */
 const READER_CAPACITY = 256
