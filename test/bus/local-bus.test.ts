@@ -288,6 +288,7 @@ describe('closing a bus', () => {
       ask: (subject, request) => made.ask(subject, request),
       converse: (subject) => made.converse(subject),
       respond: (subject, behaviour) => made.respond(subject, behaviour),
+      worker: made.worker,
       close: () => made.close(),
       [Symbol.asyncDispose]: () => made.close(),
     }

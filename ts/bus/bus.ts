@@ -3,6 +3,7 @@ import type { PayloadKind } from '../payload.ts'
 import type { CausalContext } from '../protocol/index.ts'
 import type { DispatchOptions } from '../routing/index.ts'
 import type { CrashPolicy } from './compensation.ts'
+import type { WorkerRegistry } from './worker.ts'
 
 /**
  * The bus as its users see it. {@link createBus} gives one in the process, `connect` one behind a server; both behave alike and pass the
@@ -39,6 +40,9 @@ export interface Bus extends AsyncDisposable {
     behaviour: Behaviour<Request> | TurnBehaviour<Request>,
     options?: RespondOptions,
   ): Responder
+
+  /** Registers workers: each takes the messages of a task queue, which is a subject, with a capacity and a lease for each message. */
+  readonly worker: WorkerRegistry
 
   /** Ends everything that this bus holds: subscriptions end, responders are withdrawn, pending calls fail with `CLOSED`. Idempotent. */
   close(): Promise<void>

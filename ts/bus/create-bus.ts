@@ -33,6 +33,8 @@ export interface BusOptions {
   readonly maxMessageBytes?: number
   /** How long idempotency keys are remembered. */
   readonly idempotency?: IdempotencyLimits
+  /** Milliseconds that a worker in this process has for a message before it goes to another worker, unless it asks for more. Default 30,000. */
+  readonly leaseMs?: number
   /** How far subscriptions in this process may fall behind. */
   readonly subscriptionQueue?: SubscriptionQueueLimits
   /** Milliseconds that `close()` waits for servers of this bus before it goes on without them. Default 30,000. */
@@ -51,6 +53,7 @@ export const BUS_OPTIONS: readonly string[] = Object.keys({
   maxGroups: true,
   maxMessageBytes: true,
   idempotency: true,
+  leaseMs: true,
   subscriptionQueue: true,
   closeGraceMs: true,
 } satisfies Record<keyof BusOptions, true>)
@@ -87,6 +90,7 @@ export async function createBus(options: BusOptions = {}): Promise<LocalBus> {
     }),
     subscriptionQueue: options.subscriptionQueue ?? {},
     maxMessageBytes,
+    leaseMs: options.leaseMs ?? 30_000,
     closeGraceMs: options.closeGraceMs ?? 30_000,
   })
 }
@@ -112,6 +116,8 @@ function checkBusOptions(options: BusOptions): void {
   checkDuration('subscriptionQueue.holdMs', options.subscriptionQueue?.holdMs)
   checkDuration('subscriptionQueue.stallMs', options.subscriptionQueue?.stallMs)
   checkDuration('closeGraceMs', options.closeGraceMs)
+  checkDuration('leaseMs', options.leaseMs)
+  if (options.leaseMs === 0) throw invalidArgument('leaseMs', 'more than 0', options.leaseMs)
 }
 
 function checkDuration(argument: string, value: unknown): void {

@@ -1,4 +1,4 @@
-import { checkName, checkOneOf, checkOptions } from '../arguments.ts'
+import { checkFunction, checkName, checkOneOf, checkOptions } from '../arguments.ts'
 import type { ChannelRegistry } from '../channel/index.ts'
 import {
   type ConversationCore,
@@ -34,6 +34,7 @@ import { checkOpen, checkSize, closedError, type LocalContext } from './local-co
 import { causalOf, LocalConversation, requestReply, streamParts } from './local-conversation.ts'
 import { LocalResponder } from './local-responder.ts'
 import type { SubscriptionQueueLimits } from './local-sink.ts'
+import { LocalWorker, type LocalWorkers } from './local-worker.ts'
 import { Outcome } from './outcome.ts'
 import {
   checkAskOptions,
@@ -42,6 +43,7 @@ import {
   checkDispatchOptions,
   checkRespondOptions,
 } from './request-options.ts'
+import { checkWorkerOptions, type WorkerOptions, type WorkerRegistry, type WorkHandler } from './worker.ts'
 
 /** Who asks once has nobody to tell: the reply says it all. */
 const NOBODY: ConversationOwner = { ended: () => {} }
@@ -52,6 +54,8 @@ export interface LocalBusParts {
   readonly conversations: ConversationRegistry
   readonly subscriptionQueue: SubscriptionQueueLimits
   readonly maxMessageBytes: number
+  /** Milliseconds of the lease of a worker's message. */
+  readonly leaseMs: number
   /** Milliseconds that `close()` waits for what runs on top of the bus. */
   readonly closeGraceMs: number
 }
@@ -61,6 +65,9 @@ export class LocalBus implements Bus {
   readonly #parts: LocalBusParts
   readonly #context: LocalContext
   readonly #responders = new Set<LocalResponder>()
+  readonly #workers: LocalWorkers
+  /** Registers workers, which take the messages of a task queue under leases. */
+  readonly worker: WorkerRegistry
   readonly #closeListeners = new Set<() => void | Promise<void>>()
   #closing: Promise<void> | null = null
   #closed = false
@@ -80,6 +87,8 @@ export class LocalBus implements Bus {
       },
     }
     this.#context = { core, subscriptionQueue: parts.subscriptionQueue, maxMessageBytes: parts.maxMessageBytes }
+    this.#workers = { conversations: parts.conversations, leaseMs: parts.leaseMs, open: new Set() }
+    this.worker = { register: (registration, handler) => this.#register(registration, handler) }
     setCore(this, core)
   }
 
@@ -197,6 +206,14 @@ export class LocalBus implements Bus {
     return new LocalResponder(subject, registration, options.signal, this.#responders)
   }
 
+  #register<Message>(options: WorkerOptions, handler: WorkHandler<Message>): LocalWorker {
+    const settings = checkWorkerOptions(options)
+    checkFunction('handler', handler)
+    checkOpen(this.#context)
+    // The handler's type parameter is its word for what the work is.
+    return new LocalWorker(this.#workers, settings, (work, context) => handler(work as Message, context))
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -210,6 +227,7 @@ export class LocalBus implements Bus {
     this.#closed = true
     const failure = await this.#closeWhatRunsOnTop()
     const error = closedError()
+    for (const worker of [...this.#workers.open]) await worker.close()
     for (const responder of [...this.#responders]) await responder.close()
     this.#parts.conversations.closeAll(error)
     this.#parts.channels.closeAll(error)
