@@ -46,8 +46,8 @@ export interface ConversationOwner {
 export interface ConversationKeeper {
   /** Called once, when it is over. */
   over(conversation: ConversationCore, error: LiminalError | null): void
-  /** The process of a conversation, which ends with it. */
-  spawn(onExit: (exit: Exit) => void): PassiveProcess
+  /** Makes the process of a conversation known. It ends with the conversation, and the conversation with it. */
+  adopt(conversation: ConversationCore, onExit: (exit: Exit) => void): PassiveProcess
   /** Finds a participant. @param shunned sources that are not to be tried. @throws LiminalError why nobody can take part. */
   seat(conversation: ConversationCore, shunned: ReadonlySet<SourceRegistration> | null): Seat
 }
@@ -92,13 +92,14 @@ const NO_TERMS: ConversationTerms = {}
 export class ConversationCore implements ExchangeKeeper, SeatOwner {
   readonly number: number
   readonly subject: string
-  readonly process: PassiveProcess
+  /** On the clock of `performance.now()`. */
+  readonly openedAt = performance.now()
   /** Who opened it, once that is done. */
   owner: ConversationOwner | null = null
   readonly #terms: ConversationTerms
   readonly #limits: ConversationLimits
   readonly #keeper: ConversationKeeper
-  readonly #openedAt = performance.now()
+  #process: PassiveProcess | null = null
   #pending: Few<Exchange> = null
   #seat: Seat | null = null
   /** Participants that handed something back and still work on something else. */
@@ -124,12 +125,22 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     this.#keeper = keeper
     this.#limits = limits
     this.#terms = terms ?? NO_TERMS
-    this.process = keeper.spawn((exit) => this.#exited(exit))
     if (terms !== null) this.#watchTime(terms)
   }
 
   get id(): bigint {
     return BigInt(this.number)
+  }
+
+  /** Its process, whose pid is its number. It is made when somebody looks at it: most conversations are over before. */
+  get process(): PassiveProcess {
+    this.#process ??= this.#keeper.adopt(this, (exit) => this.#exited(exit))
+    return this.#process
+  }
+
+  /** Whether somebody has looked at its process. */
+  get isNamed(): boolean {
+    return this.#process !== null
   }
 
   get isOpen(): boolean {
@@ -154,7 +165,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
 
   get details(): ConversationDetails {
     const { deadlineMs } = this.#terms
-    const openedAt = performance.timeOrigin + this.#openedAt
+    const openedAt = performance.timeOrigin + this.openedAt
     return {
       id: this.id,
       subject: this.subject,
@@ -176,7 +187,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     } catch (error) {
       this.#isOpen = false
       this.#stopTimers()
-      this.process.end()
+      this.#process?.end()
       throw error
     }
   }
@@ -387,8 +398,8 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     this.#abandonPending(error)
     if (seat !== null) this.#dismiss(seat)
     for (const former of itemsOf(this.#former)) this.#dismiss(former)
-    this.process.end(error === null ? exitNormal() : exitError(error))
     this.#keeper.over(this, error)
+    this.#process?.end(error === null ? exitNormal() : exitError(error))
   }
 
   #stopTimers(): void {

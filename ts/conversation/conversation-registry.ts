@@ -1,7 +1,7 @@
 import { checkInteger, checkName } from '../arguments.ts'
 import { LiminalError } from '../errors.ts'
 import { IntegerMap } from '../integer-map.ts'
-import { type Exit, type PassiveProcess, ProcessSystem } from '../process/index.ts'
+import { type Exit, type PassiveProcess, type Population, ProcessSystem } from '../process/index.ts'
 import type { ConsumerGroup, ConsumerGroupOptions } from '../routing/index.ts'
 import {
   ConversationCore,
@@ -47,8 +47,8 @@ export class ConversationRegistry implements ConversationKeeper, RegistrationKee
   readonly #limits: ConversationLimits
   readonly #subjects = new Map<string, Subject>()
   readonly #live = new IntegerMap<ConversationCore>()
-  /** Ids are numbers here: a thousand years at a million a second. */
-  #lastNumber = 0
+  /** Live conversations whose processes are known. */
+  #named = 0
   #groups = 0
 
   /** @throws LiminalError `INVALID_ARGUMENT`. */
@@ -61,6 +61,7 @@ export class ConversationRegistry implements ConversationKeeper, RegistrationKee
     this.#maxConversations = options.maxConversations ?? 262_144
     this.#maxGroups = options.maxGroups ?? 65_536
     this.#limits = { maxPending: options.maxPending ?? 1_024, history: options.history ?? 0 }
+    this.processes.populate(this.#population())
     const { fallback = null } = options
     this.#fallback = fallback === null ? null : new SourceRegistration(this.processes, '*', fallback, this, {})
   }
@@ -158,13 +159,15 @@ export class ConversationRegistry implements ConversationKeeper, RegistrationKee
   }
 
   /** See ConversationKeeper. */
-  spawn(onExit: (exit: Exit) => void): PassiveProcess {
-    return this.processes.spawnPassive({ name: 'conversation', onExit })
+  adopt({ number, openedAt }: ConversationCore, onExit: (exit: Exit) => void): PassiveProcess {
+    this.#named++
+    return this.processes.adopt(number, 'conversation', openedAt, onExit)
   }
 
   /** See ConversationKeeper. */
   over(conversation: ConversationCore, error: LiminalError | null): void {
     this.#live.delete(conversation.number)
+    if (conversation.isNamed) this.#named--
     conversation.owner?.ended(error)
   }
 
@@ -202,10 +205,23 @@ export class ConversationRegistry implements ConversationKeeper, RegistrationKee
     this.#checkRoom(subject)
     const keeper: ConversationKeeper = {
       over: (conversation, error) => this.over(conversation, error),
-      spawn: (onExit) => this.spawn(onExit),
+      adopt: (conversation, onExit) => this.adopt(conversation, onExit),
       seat: (conversation) => seatWith(conversation, registration),
     }
     return this.#begin(this.#make(subject, keeper, null), null)
+  }
+
+  /** Conversations are too many for a process record each: one becomes known when somebody names its pid, which is its number. */
+  #population(): Population {
+    const live = this.#live
+    const unnamed = (): number => live.size - this.#named
+    return {
+      get size(): number {
+        return unnamed()
+      },
+      pids: () => Array.from(live.values(), ({ number }) => number),
+      name: (pid) => live.get(pid)?.process ?? null,
+    }
   }
 
   #checkRoom(subject: string): void {
@@ -215,8 +231,7 @@ export class ConversationRegistry implements ConversationKeeper, RegistrationKee
   }
 
   #make(subject: string, keeper: ConversationKeeper, terms: ConversationTerms | null): ConversationCore {
-    this.#lastNumber++
-    return new ConversationCore(this.#lastNumber, subject, keeper, this.#limits, terms)
+    return new ConversationCore(this.processes.reservePid(), subject, keeper, this.#limits, terms)
   }
 
   #begin(conversation: ConversationCore, owner: ConversationOwner | null): ConversationCore {

@@ -20,8 +20,12 @@ export class Seat implements ConversationInfo {
   participant: Participant | null = null
   /** Messages that the participant is at. */
   pending = 0
+  /** Its neighbours among the seats of its registration, which looks after them. */
+  before: Seat | null = null
+  after: Seat | null = null
   readonly #owner: SeatOwner
   #isJoining = true
+  #isTaken = true
   #failure: LiminalError | ExitReason | null | undefined
 
   constructor(owner: SeatOwner, registration: SourceRegistration) {
@@ -64,6 +68,8 @@ export class Seat implements ConversationInfo {
   /** Nobody sits here any more. Idempotent. */
   release(): void {
     this.participant = null
+    if (!this.#isTaken) return
+    this.#isTaken = false
     this.registration.released(this)
   }
 }

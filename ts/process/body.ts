@@ -18,7 +18,7 @@ export class BodyRecord<M> extends ProcessRecord implements BodyProcess<M>, Mail
   #gone: LiminalError | null = null
 
   constructor(kernel: Kernel, name: string | null, parent: ProcessRecord | null, traps: boolean, capacity: number) {
-    super(kernel, name, parent)
+    super(kernel, name, parent, kernel.nextPid(), performance.now())
     this.traps = traps
     this.mailbox = new Mailbox(capacity, kernel.turn, this)
   }

@@ -21,6 +21,7 @@ export {
   type NormalExit,
   type Pid,
 } from './exit.ts'
+export type { Population } from './population.ts'
 export type * from './process.ts'
 export type { Down, ExitRequest, LinkExit, Message, Monitor, Received, TrappedExit } from './received.ts'
 export type { RestartBackoff } from './restart-backoff.ts'

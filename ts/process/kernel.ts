@@ -4,6 +4,7 @@ import { itemsOf, withItem, withoutItem } from '../few.ts'
 import { exitsAreHeard, sayExit, sayStrayError } from './diagnostics.ts'
 import { type Exit, type ExitReason, exitError, type Pid, RecordedExit } from './exit.ts'
 import { MonitorRecord } from './monitor.ts'
+import type { Population } from './population.ts'
 import type { ExitObserver } from './process.ts'
 import { ProcessRecord } from './record.ts'
 import { RecordedExits } from './recorded-exits.ts'
@@ -36,6 +37,7 @@ export class Kernel {
   readonly turn = new Turn()
   readonly living = new Map<Pid, ProcessRecord>()
   readonly recorded: RecordedExits
+  readonly populations: Population[] = []
   /** Taken along by the exit that is under way, and still to be carried on. */
   #along: ProcessRecord[] = []
   readonly #notices = new Deque<Notice>()
@@ -49,7 +51,7 @@ export class Kernel {
   /** A process, or its exit if it is over. */
   find(ref: ProcessRecord | Pid): ProcessRecord | Exit {
     if (ref instanceof ProcessRecord) return ref.over ?? ref
-    return this.living.get(ref) ?? this.recorded.get(ref) ?? forgotten(ref)
+    return this.living.get(ref) ?? this.recorded.get(ref) ?? this.#named(ref) ?? forgotten(ref)
   }
 
   nextPid(): Pid {
@@ -125,6 +127,14 @@ export class Kernel {
   /** Has code of the user run once the exits that are under way have gone through. */
   post(notice: Notice): void {
     this.#notices.push(notice)
+  }
+
+  /** A process that nobody has named before. */
+  #named(pid: Pid): ProcessRecord | null {
+    for (const population of this.populations) {
+      if (population.name(pid) !== null) return this.living.get(pid) ?? null
+    }
+    return null
   }
 
   #linkLate(record: ProcessRecord, exit: Exit): void {

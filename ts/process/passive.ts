@@ -1,6 +1,6 @@
 import { contain } from './contain.ts'
 import { sayStrayError } from './diagnostics.ts'
-import { checkReason, type Exit, type ExitReason, exitNormal } from './exit.ts'
+import { checkReason, type Exit, type ExitReason, exitNormal, type Pid } from './exit.ts'
 import type { Kernel, Notice } from './kernel.ts'
 import type { ExitObserver, PassiveProcess, ProcessRef, ProcessStatus } from './process.ts'
 import type { Monitor, TrappedExit } from './received.ts'
@@ -21,8 +21,10 @@ export class PassiveRecord extends ProcessRecord implements PassiveProcess {
     parent: ProcessRecord | null,
     onTrapped: OnTrapped | null,
     onExit: OnExit | null,
+    pid: Pid = kernel.nextPid(),
+    startedAt: number = performance.now(),
   ) {
-    super(kernel, name, parent)
+    super(kernel, name, parent, pid, startedAt)
     this.#onTrapped = onTrapped
     this.#onExit = onExit
   }

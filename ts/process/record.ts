@@ -25,11 +25,11 @@ export abstract class ProcessRecord implements Process, Notice {
   offspring: Few<ProcessRecord> = null
   #exited: Deferred<Exit> | null = null
 
-  constructor(kernel: Kernel, name: string | null, parent: ProcessRecord | null) {
+  constructor(kernel: Kernel, name: string | null, parent: ProcessRecord | null, pid: Pid, startedAt: number) {
     this.kernel = kernel
-    this.pid = kernel.nextPid()
+    this.pid = pid
     this.name = name
-    this.startedAt = performance.now()
+    this.startedAt = startedAt
     this.parent = parent
   }
 

@@ -11,6 +11,7 @@ import { BodyRecord } from './body.ts'
 import { checkReason, type Exit, type ExitReason, exitKilled, exitNormal, type Pid } from './exit.ts'
 import { Kernel } from './kernel.ts'
 import { PassiveRecord } from './passive.ts'
+import type { Population } from './population.ts'
 import type {
   Body,
   BodyProcess,
@@ -78,7 +79,9 @@ export class ProcessSystem implements Disposable {
 
   /** How many processes live. */
   get size(): number {
-    return this.#kernel.living.size
+    let size = this.#kernel.living.size
+    for (const population of this.#kernel.populations) size += population.size
+    return size
   }
 
   /**
@@ -119,6 +122,26 @@ export class ProcessSystem implements Disposable {
     this.#checkSpawn(options)
     const record = new PassiveRecord(this.#kernel, name, this.#parentOf(options), onTrapped, onExit)
     this.#admit(record, options)
+    return record
+  }
+
+  /** A pid for a member of a {@link Population}. */
+  reservePid(): Pid {
+    return this.#kernel.nextPid()
+  }
+
+  /** Adds processes that become known when somebody names them. */
+  populate(population: Population): void {
+    this.#kernel.populations.push(population)
+  }
+
+  /**
+   * Makes a member of a population known, under the pid that was reserved for it.
+   * @param startedAt when it was born, in milliseconds of `performance.now()`.
+   */
+  adopt(pid: Pid, name: string, startedAt: number, onExit: (exit: Exit) => unknown): PassiveProcess {
+    const record = new PassiveRecord(this.#kernel, name, null, null, onExit, pid, startedAt)
+    this.#kernel.add(record)
     return record
   }
 
@@ -164,7 +187,8 @@ export class ProcessSystem implements Disposable {
 
   /** The living process of that pid. */
   get(pid: Pid): Process | undefined {
-    return this.#kernel.living.get(pid)
+    const found = this.#kernel.find(recordOf(this.#kernel, pid))
+    return found instanceof ProcessRecord ? found : undefined
   }
 
   /** The exit of a process, `null` if it lives, never was or is not remembered. */
@@ -175,6 +199,7 @@ export class ProcessSystem implements Disposable {
 
   /** What lives now, in spawn order. Reads every process: for people and for diagnostics, not for a hot path. */
   list(): ProcessInfo[] {
+    this.#nameAll()
     return Array.from(this.#kernel.living.values(), (record) => record.info)
   }
 
@@ -187,6 +212,7 @@ export class ProcessSystem implements Disposable {
   /** Kills all processes, the youngest first, and spawns no more. For an end in good order stop the supervisors before. Idempotent. */
   close(): void {
     this.#isClosed = true
+    this.#nameAll()
     for (const record of [...this.#kernel.living.values()].reverse()) {
       this.#kernel.end(record, exitKilled(new LiminalError('CLOSED', 'The process system was closed.')))
     }
@@ -194,6 +220,12 @@ export class ProcessSystem implements Disposable {
 
   [Symbol.dispose](): void {
     this.close()
+  }
+
+  #nameAll(): void {
+    for (const population of this.#kernel.populations) {
+      for (const pid of [...population.pids()]) population.name(pid)
+    }
   }
 
   #checkSpawn(options: SpawnOptions | PassiveOptions): void {
