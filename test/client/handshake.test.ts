@@ -191,7 +191,7 @@ describe('a connection', () => {
     const { peer } = await pair()
     peer.send(
       { type: 'Unknown', typeId: 0x7f, flags: 1, streamId: 3, payload: Buffer.from('whatever') },
-      { type: 'Push', flags: 0, streamId: 1, correlationId: 1n, payload: new Uint8Array(0) },
+      { type: 'Accept', flags: 0, streamId: 1, referencedMessageId: '1' },
       { type: 'PublishAck', flags: 0, streamId: 99, messageId: 1n },
       { type: 'Pong', flags: 0, streamId: 0 },
     )
