@@ -26,6 +26,7 @@ describe('a push that is no work', () => {
     withdraw()
     peer.send(push(4n, 'four'))
     expect((await answer(peer)).text).toBe('four')
+    expect(kept.every(({ buffer }) => buffer.byteLength <= 8_192)).toBe(true)
     expect(kept.map((bytes) => Buffer.from(bytes).toString())).toEqual(['one', 'three', 'four'])
     void subscription.close()
   })
@@ -113,17 +114,22 @@ describe('a push that is no work', () => {
   it('waits for room with its reply, and goes before the goodbye', async () => {
     const { bus, peer } = await pair({ outboxBytes: 1_024 })
     const release: (() => void)[] = []
-    bus.onPush(
-      (payload) => new Promise<Uint8Array>((resolve) => release.push(() => resolve(Buffer.alloc(4_096, payload)))),
-    )
+    const replies: Buffer[] = []
+    bus.onPush((payload) => {
+      const reply = Buffer.alloc(4_096, payload)
+      replies.push(reply)
+      return new Promise((resolve) => release.push(() => resolve(reply)))
+    })
     peer.send(push(1n, 'a'), push(2n, 'b'))
     await settled(peer)
     for (const reply of release) reply()
     // All microtasks later, and before the outbox is flushed.
     await new Promise<void>((resolve) => process.nextTick(() => queueMicrotask(resolve)))
+    // Once it is given it is theirs again.
+    for (const reply of replies) reply.fill('x')
     const closed = bus.close()
-    const replies = [await answer(peer), await answer(peer)]
-    expect(replies.map(({ text }) => text.slice(0, 2))).toEqual(['aa', 'bb'])
+    const answers = [await answer(peer), await answer(peer)]
+    expect(answers.map(({ text }) => text.slice(0, 2))).toEqual(['aa', 'bb'])
     await peer.expect('Disconnect')
     peer.kill()
     await closed
