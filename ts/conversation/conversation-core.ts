@@ -292,8 +292,10 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
   vacated(seat: Seat, reason: ExitReason): void {
     const observedAt = performance.now()
     seat.release()
-    this.#former = withoutItem(this.#former, seat)
     const wasCurrent = this.#seat === seat
+    // It may be told twice, by its source and by itself.
+    if (this.#isOpen && !wasCurrent && !hasItem(this.#former, seat)) return
+    this.#former = withoutItem(this.#former, seat)
     if (wasCurrent) this.#seat = null
     if (!this.#isOpen) {
       this.#failUnfinished(seat, reason)

@@ -41,7 +41,7 @@ export class SourceConsumer implements Consumer<Work, Uint8Array> {
         },
         failed: (error: LiminalError): void => {
           // The group hears of the exit, and knows what to do about it.
-          if (!this.#registration.isOver) reject(error)
+          if (!this.#registration.isOver) reject(error.code === 'PARTICIPANT_GONE' ? undone(error) : error)
           conversation.close()
         },
       }
@@ -71,8 +71,9 @@ export class SourceConsumer implements Consumer<Work, Uint8Array> {
   }
 }
 
-/** Nothing was sent, so somebody else may do it. */
+/** Somebody else may do it: nothing was sent, or whoever had it is no more. */
 function undone(thrown: unknown): HandedBackError {
+  if (thrown instanceof HandedBackError) return thrown
   const error = toLiminalError(thrown)
   return new HandedBackError(error.message, { cause: error })
 }

@@ -70,14 +70,14 @@ export class Asks {
     this.#take(streamId)?.done.fail(error)
   }
 
-  /** The connection is over: everybody who waits here hears of it. */
-  gone(): void {
-    for (const { streamId, participant } of this.#byStream.values()) this.fail(streamId, gone(participant.subject))
+  /** The request is undone, and somebody else may have it. */
+  handBack(streamId: number, error: LiminalError): void {
+    this.#take(streamId)?.done.handBack(error)
   }
 
   /** Nobody waits for the answer any more: the peer is told, and an answer that is underway finds nobody on its stream. */
   abandon(ask: Ask, cause: LiminalError): void {
-    const { streamId, participant, done } = ask
+    const { streamId, participant } = ask
     // Answered already, and the stream may be somebody else's by now.
     if (this.#byStream.get(streamId) !== ask) return
     this.#take(streamId)
@@ -89,7 +89,6 @@ export class Asks {
       const conversationId = BigInt(participant.number)
       this.#context.output.offer({ type: 'ConversationError', flags: 0, streamId, conversationId, ...refusal })
     }
-    done.fail(error)
   }
 
   #take(streamId: number): Ask | undefined {

@@ -1,6 +1,7 @@
 import type { BusCore } from '../bus/index.ts'
 import type { FrameBatch } from '../codec/index.ts'
 import type { LiminalError } from '../errors.ts'
+import type { Process } from '../process/index.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { Output } from './output.ts'
 import type { Refusal } from './refusals.ts'
@@ -11,6 +12,8 @@ export interface SessionContext {
   readonly bus: BusCore
   readonly options: ResolvedOptions
   readonly output: Output
+  /** The process of the session, whose children its responders are. */
+  readonly process: Process
   /** The capability bits granted to this peer. */
   readonly capabilities: number
   /** Why this session takes no new work, or `null` while it does. */

@@ -1,6 +1,7 @@
 import type { ConversationInfo, MessageFate, Participant, ParticipantMessage } from '../conversation/index.ts'
 import { messageHeadBytes } from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
+import type { ExitReason } from '../process/index.ts'
 import { type Asks, gone } from './asks.ts'
 import type { SessionContext } from './context.ts'
 
@@ -68,14 +69,26 @@ export class RemoteParticipant implements Participant {
   }
 
   /** The asking side is done. The peer is told. */
-  close(): void {
+  close(_reason: string | null): void {
     if (!this.#live) return
     this.#live = false
     this.#keeper.closed(this)
     this.#context.output.closeConversation(this.streamId, this.number)
   }
 
-  /** The peer is done, or gone. The conversation ends with it, requests underway included. */
+  /** The connection ends: nothing is written to the peer any more. */
+  fade(): void {
+    this.#live = false
+  }
+
+  /** The peer is no more, or never took the conversation: the crash policy decides. Idempotent. */
+  lost(reason: ExitReason): void {
+    this.#live = false
+    this.#keeper.closed(this)
+    this.#info.lost(reason)
+  }
+
+  /** The peer is done. The conversation ends with it, requests underway included. */
   leave(error: LiminalError | null): void {
     if (!this.#live) return
     this.#live = false

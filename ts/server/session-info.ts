@@ -8,6 +8,8 @@ export type SessionPhase = 'handshake' | 'open' | 'draining' | 'ended'
 export interface SessionInfo {
   /** Counts the connections of a server from 1. */
   readonly id: number
+  /** Pid of its process: `LocalBus.processes.exit(pid, exitKilled())` ends the connection. */
+  readonly pid: number
   /** Address and port of the peer. */
   readonly remoteAddress: string
   readonly phase: SessionPhase

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import type { BusCore } from '../bus/index.ts'
 import type { FrameBatch, FrameDecoder } from '../codec/index.ts'
 import { LiminalError, ProtocolError } from '../errors.ts'
+import { type ExitReason, exitNoConnection, exitNormal, type PassiveProcess } from '../process/index.ts'
 import type { Accept, Connect, Frame } from '../protocol/index.ts'
 import { Capability, CONFIRM, Column, FrameType, HEAD_WIDTH, ReasonCode, ROW_WIDTH } from '../protocol/index.ts'
 import { toLiminalError } from '../thrown.ts'
@@ -45,6 +46,8 @@ export class Session implements SessionContext {
   readonly options: ResolvedOptions
   readonly output: Output
   readonly remoteAddress: string
+  /** The session as a process: who kills it ends the connection. */
+  readonly process: PassiveProcess
   readonly #socket: Socket
   readonly #onClosed: (session: Session) => void
   readonly #intake: Intake
@@ -68,6 +71,10 @@ export class Session implements SessionContext {
     this.id = id
     this.bus = bus
     this.options = options
+    this.process = bus.conversations.processes.spawnPassive({
+      name: 'session',
+      onExit: (exit) => this.#killed(exit.reason),
+    })
     this.#subscriptions = new Subscriptions(this)
     this.remoteAddress = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`
     this.#socket = socket
@@ -115,6 +122,7 @@ export class Session implements SessionContext {
   get info(): SessionInfo {
     return {
       id: this.id,
+      pid: this.process.pid,
       remoteAddress: this.remoteAddress,
       phase: this.#phase,
       capabilities: this.#capabilities,
@@ -145,7 +153,7 @@ export class Session implements SessionContext {
     // Later, when what has just settled has reached those who wait for it.
     setImmediate(() => {
       this.#checking = false
-      if (this.#phase === 'draining' && this.#isIdle()) this.#end(this.#farewell, ORDERLY_LINGER_MS)
+      if (this.#phase === 'draining' && this.#isIdle()) this.#end(this.#farewell, ORDERLY_LINGER_MS, exitNormal())
     })
   }
 
@@ -209,7 +217,7 @@ export class Session implements SessionContext {
         this.#connect(frame)
         break
       case 'Disconnect':
-        this.#end(null, ORDERLY_LINGER_MS)
+        this.#end(null, ORDERLY_LINGER_MS, exitNormal())
         break
       case 'Ping':
         this.#pong()
@@ -265,7 +273,7 @@ export class Session implements SessionContext {
       this.#error ??= error
     })
     socket.on('close', () => {
-      this.#end(null, 0)
+      this.#end(null, 0, exitNoConnection(this.#error ?? connectionEnded()))
       this.#setTimer(null)
       this.#onClosed(this)
       saySessionClosed({ sessionId: this.id, remoteAddress: this.remoteAddress, error: this.#error })
@@ -275,11 +283,13 @@ export class Session implements SessionContext {
   /** The peer sends no more, and may still read: it gets the answers to what it sent, then the connection ends. */
   #peerEnded(): void {
     this.#subscriptions.closeAll()
-    this.#exchange?.responders.gone()
+    // It said no Disconnect: whoever worked there may be dead, and nobody could tell later.
+    const reason = exitNoConnection(connectionEnded())
+    this.#exchange?.responders.gone(reason)
     this.#phase = 'draining'
     this.#keepalive.stop()
     if (this.#isIdle()) {
-      this.#end(this.#farewell, ORDERLY_LINGER_MS)
+      this.#end(this.#farewell, ORDERLY_LINGER_MS, reason)
       return
     }
     this.#probe.start()
@@ -300,17 +310,35 @@ export class Session implements SessionContext {
     if (this.#phase === 'ended') return
     this.#error ??= error
     saySessionFailed({ sessionId: this.id, remoteAddress: this.remoteAddress, error })
-    this.#end({ type: 'ConnectError', flags: 0, streamId: 0, ...this.refusal(error) }, FAILED_LINGER_MS)
+    this.#end(
+      { type: 'ConnectError', flags: 0, streamId: 0, ...this.refusal(error) },
+      FAILED_LINGER_MS,
+      exitNoConnection(error),
+    )
   }
 
-  /** Releases everything that this session holds, sends what is left, at last `farewell`, and closes the socket within `lingerMs`. */
-  #end(farewell: Frame | null, lingerMs: number): void {
+  /** Somebody ended the process of this session: the connection goes with it. */
+  #killed(reason: ExitReason): void {
+    if (this.#phase === 'ended') return
+    const text = `The session was ended from inside (${reason.is}).`
+    this.#error ??= new LiminalError('CONNECTION_LOST', text, { cause: reason })
+    this.#end(null, 0, reason)
+    this.destroy()
+  }
+
+  /**
+   * Releases everything that this session holds, sends what is left, at last `farewell`, and closes the socket within `lingerMs`.
+   * @param reason what the end means to those who wait for this peer: after a normal one nothing that it had is done again.
+   */
+  #end(farewell: Frame | null, lingerMs: number, reason: ExitReason): void {
     if (this.#phase === 'ended') return
     this.#phase = 'ended'
     this.#keepalive.stop()
     this.#probe.stop()
+    // First of all: whoever waits for this peer's work is helped in the turn in which its end was seen.
+    this.#exchange?.gone(reason)
     this.#subscriptions.closeAll()
-    this.#exchange?.gone()
+    this.process.end(reason)
     this.output.close(farewell)
     // What still comes is read and dropped: a socket closed with unread bytes resets the connection, and the last frames are lost on their way.
     this.#intake.stop()
@@ -324,6 +352,10 @@ export class Session implements SessionContext {
     // The listener keeps a server's process alive, its timers never do.
     this.#timer?.unref()
   }
+}
+
+function connectionEnded(): LiminalError {
+  return new LiminalError('CONNECTION_LOST', 'The peer ended the connection without a Disconnect.')
 }
 
 function silence(silentMs: number): LiminalError {

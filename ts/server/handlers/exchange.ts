@@ -1,6 +1,7 @@
 import type { FrameBatch } from '../../codec/index.ts'
 import { LiminalError, ProtocolError } from '../../errors.ts'
 import { LastText } from '../../last-text.ts'
+import type { ExitReason } from '../../process/index.ts'
 import {
   Capability,
   Column,
@@ -93,10 +94,10 @@ export class Exchange {
     this.#context.settled()
   }
 
-  /** The connection is over, for both sides of every conversation. */
-  gone(): void {
+  /** The connection is over, for both sides of every conversation. @param reason what that means to those who wait for this peer. */
+  gone(reason: ExitReason): void {
+    this.responders.gone(reason)
     this.conversations.closeAll(new LiminalError('CONNECTION_LOST', 'The connection of the asking side ended.'))
-    this.responders.gone()
   }
 
   #isServers(streamId: number): boolean {

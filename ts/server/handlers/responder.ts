@@ -3,6 +3,7 @@ import type { FrameBatch } from '../../codec/index.ts'
 import type { ConversationInfo, Participant, ParticipantSource, Registration } from '../../conversation/index.ts'
 import { type ErrorCode, LiminalError } from '../../errors.ts'
 import { IntegerMap } from '../../integer-map.ts'
+import { type ExitReason, exitError } from '../../process/index.ts'
 import {
   Column,
   type ConversationClose,
@@ -32,6 +33,9 @@ const OWN_WORDS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'SHUTTING_DOWN',
   'NOT_SUPPORTED',
 ])
+
+/** What says that a request, or a conversation, was not taken, so that somebody else may have it. */
+const UNDONE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['PARTICIPANT_GONE', 'SHUTTING_DOWN'])
 
 /**
  * The subjects that the peer answers (extension `RESPONDERS`): its registrations, and the conversations that the server opened towards it.
@@ -77,7 +81,7 @@ export class Responders implements ParticipantKeeper {
         )
       }
       const source: ParticipantSource = { canJoin: () => this.#canJoin(), join: (info) => this.#join(info) }
-      this.#registrations.set(id, bus.conversations.register(subject, source))
+      this.#registrations.set(id, bus.conversations.register(subject, source, { parent: this.#context.process }))
     } catch (thrown) {
       const refusal = this.#context.refusal(toLiminalError(thrown))
       output.reply({ type: 'ConversationError', flags: 0, streamId, conversationId: BigInt(id), ...refusal })
@@ -108,8 +112,15 @@ export class Responders implements ParticipantKeeper {
     const { streamId } = frame
     const error = errorOf(frame.reasonCode, frame.message)
     const number = Number(frame.conversationId)
-    if (this.#asks.participant(streamId)?.number === number) this.#asks.fail(streamId, error)
-    else this.#participantOf(streamId, number)?.leave(error)
+    const isUndone = UNDONE.has(error.code)
+    if (this.#asks.participant(streamId)?.number === number) {
+      if (isUndone) this.#asks.handBack(streamId, error)
+      else this.#asks.fail(streamId, error)
+      return
+    }
+    const participant = this.#participantOf(streamId, number)
+    if (isUndone) participant?.lost(exitError(error))
+    else participant?.leave(error)
   }
 
   /** The peer leaves a conversation that the server opened, on the stream of the open. */
@@ -119,11 +130,18 @@ export class Responders implements ParticipantKeeper {
     this.#participantOf(frame.streamId, Number(frame.conversationId))?.leave(error)
   }
 
-  /** The connection is over: whoever waits for this peer hears of it at once. */
-  gone(): void {
-    this.withdrawAll()
-    this.#asks.gone()
-    for (const participant of this.#participants.values()) participant.leave(gone(participant.subject))
+  /**
+   * The connection is over: whoever waits for this peer hears of it at once, or is given to somebody else.
+   * @param reason what that means: what this peer had is not done again after a normal end.
+   */
+  gone(reason: ExitReason): void {
+    const participants = this.#participants.values()
+    // Before anything else happens: nothing is written to it any more.
+    for (const participant of participants) participant.fade()
+    for (const registration of [...this.#registrations.values()]) registration.exit(reason)
+    this.#registrations.clear()
+    // Those whose registration was withdrawn before.
+    for (const participant of participants) participant.lost(reason)
   }
 
   #participantOf(streamId: number, number: number): RemoteParticipant | null {
