@@ -60,6 +60,11 @@ const CODES = {
   INTERNAL: false,
 } as const satisfies Record<string, boolean>
 
+/** Whether a text is one of the codes. */
+export function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(CODES, text)
+}
+
 /** What an error carries beside its message. */
 export interface LiminalErrorOptions {
   /** What led to this error. */

@@ -155,21 +155,6 @@ describe('the handshake', () => {
     expect(await peer.rest()).toEqual([])
   })
 
-  it('refuses workers and says why', async () => {
-    const peer = await plainPeer(await startServer())
-    const registration = {
-      namespaces: ['n'],
-      taskQueue: 'q',
-      node: null,
-      activityTypes: [],
-      identity: 'w',
-      activities: null,
-    }
-    peer.send({ type: 'WorkerRegister', flags: 0, streamId: 0, registration })
-    const ack = await peer.expect('WorkerRegisterAck')
-    expect(ack.outcome).toMatchObject({ status: 'Rejected', reason: expect.stringContaining('no workers') })
-  })
-
   it('skips types that only a server sends, and the advisory ones', async () => {
     const peer = await plainPeer(await startServer())
     peer.send(

@@ -1,6 +1,7 @@
 import { checkBoolean, checkInteger, checkKnownOptions, checkOptions, invalidArgument } from '../arguments.ts'
 import { type ChannelDeclaration, ChannelRegistry, type IdempotencyLimits } from '../channel/index.ts'
 import { ConversationRegistry, echo, participantFromBehaviour } from '../conversation/index.ts'
+import { ProcessSystem } from '../process/index.ts'
 import { DEFAULT_MAX_FRAME_BYTES, DELIVER_HEAD_BYTES } from '../protocol/index.ts'
 import { MAX_TIMEOUT_MS } from '../waiting.ts'
 import { LocalBus } from './local-bus.ts'
@@ -8,6 +9,9 @@ import type { SubscriptionQueueLimits } from './local-sink.ts'
 
 /** The largest envelope that a Deliver frame of the default size has room for. */
 const DEFAULT_MAX_MESSAGE_BYTES = DEFAULT_MAX_FRAME_BYTES - DELIVER_HEAD_BYTES
+
+/** Exits that a bus remembers at least. Those of connections carry an error with its stack, about 3 KB each. */
+const RECORDED_EXITS = 1_024
 
 export interface BusOptions {
   /** Channels that are there from the start, with their schemas. Default: none. */
@@ -87,6 +91,7 @@ export async function createBus(options: BusOptions = {}): Promise<LocalBus> {
       maxPending: options.maxPendingRequests,
       history: options.conversationHistory,
       maxGroups: options.maxGroups,
+      processes: new ProcessSystem({ recordedExits: RECORDED_EXITS }),
     }),
     subscriptionQueue: options.subscriptionQueue ?? {},
     maxMessageBytes,

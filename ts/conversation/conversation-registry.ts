@@ -104,6 +104,11 @@ export class ConversationRegistry implements ConversationKeeper, RegistrationKee
     if (subject !== undefined) this.#forgetIfUnused(subject)
   }
 
+  /** See RegistrationKeeper. */
+  resized(registration: SourceRegistration, capacity: number): void {
+    this.#subjects.get(registration.subject)?.resize(registration, capacity)
+  }
+
   /**
    * The consumer group of a subject: everybody who answers it, and whoever joins it. It is made when it is first asked for, and forgotten when nobody answers the subject
    * and nothing waits, unless it was made with options.

@@ -26,12 +26,15 @@ export interface Registration {
   withdraw(): void
   /** Ends the process, if it is the registration's own: a crash leaves what is underway to the crash policy of each conversation. */
   exit(reason: ExitReason): void
+  /** Changes how many dispatched messages may be in flight to the source. */
+  resize(capacity: number): void
 }
 
 /** What the registry does for its registrations. */
 export interface RegistrationKeeper {
   /** No new conversation goes to it. Called once. */
   withdrawn(registration: SourceRegistration): void
+  resized(registration: SourceRegistration, capacity: number): void
 }
 
 /** A source, its process, and its participants. */
@@ -82,6 +85,10 @@ export class SourceRegistration implements Registration {
 
   exit(reason: ExitReason): void {
     if (this.#isOwn) this.process.exit(reason)
+  }
+
+  resize(capacity: number): void {
+    if (this.#registered) this.#keeper.resized(this, capacity)
   }
 
   /** Tells of its exit, once, at once if it is over. */

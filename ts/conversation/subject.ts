@@ -56,6 +56,10 @@ export class Subject {
     void membership?.leave()
   }
 
+  resize(registration: SourceRegistration, capacity: number): void {
+    this.#memberships.get(registration)?.resize(capacity)
+  }
+
   /** Whose turn it is. */
   next(): SourceRegistration | null {
     if (this.#sources.length === 0) return null

@@ -1,5 +1,7 @@
 import { channel as diagnosticsChannel } from 'node:diagnostics_channel'
 import type { LiminalError } from '../errors.ts'
+import type { WorkerRegistration } from '../protocol/index.ts'
+import type { WorkerInfo } from './worker-options.ts'
 
 /** `node:diagnostics_channel` on which each accepted connection is said, as {@link SessionOpened}. */
 export const SESSION_OPENED = 'liminal:session:opened'
@@ -13,6 +15,34 @@ export const SESSION_SHED = 'liminal:session:shed'
 export const CONNECTION_REFUSED = 'liminal:connection:refused'
 /** `node:diagnostics_channel` on which it is said that the system could not accept a connection, as {@link AcceptFailed}. The listener goes on. */
 export const ACCEPT_FAILED = 'liminal:connection:accept-failed'
+
+/** `node:diagnostics_channel` on which it is said that a worker was accepted, as `WorkerInfo`. */
+export const WORKER_REGISTERED = 'liminal:worker:registered'
+/** `node:diagnostics_channel` on which it is said that the registration of a worker is over, as `WorkerInfo`. */
+export const WORKER_UNREGISTERED = 'liminal:worker:unregistered'
+/** `node:diagnostics_channel` on which it is said that a registration was refused, as {@link WorkerRefused}. */
+export const WORKER_REFUSED = 'liminal:worker:refused'
+/** `node:diagnostics_channel` on which it is said that a worker did not answer in time and its message goes to another one, as {@link LeaseExpired}. */
+export const LEASE_EXPIRED = 'liminal:worker:lease-expired'
+/** `node:diagnostics_channel` on which it is said that `onUnregister` failed, as {@link WorkerHookFailed}. */
+export const WORKER_HOOK_FAILED = 'liminal:worker:hook-failed'
+
+export interface WorkerRefused {
+  readonly sessionId: number
+  readonly registration: WorkerRegistration
+  readonly reason: string
+}
+
+export interface LeaseExpired {
+  readonly identity: string
+  readonly taskQueue: string
+  readonly correlationId: bigint
+}
+
+export interface WorkerHookFailed {
+  readonly worker: WorkerInfo
+  readonly error: unknown
+}
 
 export interface SessionOpened {
   readonly sessionId: number
@@ -81,4 +111,30 @@ export function sayConnectionRefused(event: ConnectionRefused): void {
 
 export function sayAcceptFailed(event: AcceptFailed): void {
   if (acceptFailed.hasSubscribers) acceptFailed.publish(event)
+}
+
+const workerRegistered = diagnosticsChannel(WORKER_REGISTERED)
+const workerUnregistered = diagnosticsChannel(WORKER_UNREGISTERED)
+const workerRefused = diagnosticsChannel(WORKER_REFUSED)
+const leaseExpired = diagnosticsChannel(LEASE_EXPIRED)
+const workerHookFailed = diagnosticsChannel(WORKER_HOOK_FAILED)
+
+export function sayWorkerRegistered(worker: WorkerInfo): void {
+  if (workerRegistered.hasSubscribers) workerRegistered.publish(worker)
+}
+
+export function sayWorkerUnregistered(worker: WorkerInfo): void {
+  if (workerUnregistered.hasSubscribers) workerUnregistered.publish(worker)
+}
+
+export function sayWorkerRefused(event: WorkerRefused): void {
+  if (workerRefused.hasSubscribers) workerRefused.publish(event)
+}
+
+export function sayLeaseExpired(event: LeaseExpired): void {
+  if (leaseExpired.hasSubscribers) leaseExpired.publish(event)
+}
+
+export function sayWorkerHookFailed(event: WorkerHookFailed): void {
+  if (workerHookFailed.hasSubscribers) workerHookFailed.publish(event)
 }

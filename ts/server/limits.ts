@@ -19,6 +19,8 @@ export interface ServerLimits {
    * outbox; a reply past that is replaced by the error.
    */
   readonly pendingRequestBytesPerConnection: number
+  /** Pushes to one connection without an answer, those of `Server.push`; work is bounded by the capacity of the worker. Default 32. */
+  readonly pushesPerConnection: number
   /** Bytes of the largest frame taken or sent, header included, 1,024 at least. Default 16 MiB. A larger one from a peer ends its connection. */
   readonly frameBytes: number
   /**
@@ -39,6 +41,7 @@ export const DEFAULT_LIMITS: ServerLimits = {
   conversationsPerConnection: 4_096,
   pendingRequestsPerConnection: 4_096,
   pendingRequestBytesPerConnection: 64 * 1024 * 1024,
+  pushesPerConnection: 32,
   frameBytes: DEFAULT_MAX_FRAME_BYTES,
   outboxBytes: 16 * 1024 * 1024,
   subscriptionQueueBytes: 4 * 1024 * 1024,

@@ -5,6 +5,7 @@ import { ConversationFrames } from '../conversation/index.ts'
 import { DEFAULT_PORT } from '../protocol/index.ts'
 import { MAX_TIMEOUT_MS } from '../waiting.ts'
 import { resolveLimits, type ServerLimits } from './limits.ts'
+import { type ResolvedWorkerPolicy, resolveWorkerPolicy, type WorkerPolicy } from './worker-options.ts'
 
 export interface ServerOptions {
   /** TCP port, 0 to 65,535. Default 7777; 0 lets the system choose one, see `Server.address`. */
@@ -31,6 +32,8 @@ export interface ServerOptions {
    * deadline, up to ten minutes.
    */
   replyTimeoutMs?: number
+  /** What is done about workers, see {@link WorkerPolicy}. */
+  workers?: WorkerPolicy
   /** The codec to use. Default: the one that the package chose, see `codecInfo()`. */
   codec?: Codec
 }
@@ -45,6 +48,7 @@ export const SERVER_OPTIONS: readonly string[] = Object.keys({
   handshakeTimeoutMs: true,
   keepaliveMs: true,
   replyTimeoutMs: true,
+  workers: true,
   codec: true,
 } satisfies Record<keyof ServerOptions, true>)
 
@@ -59,6 +63,7 @@ export interface ResolvedOptions {
   readonly handshakeTimeoutMs: number
   readonly keepaliveMs: number
   readonly replyTimeoutMs: number
+  readonly workers: ResolvedWorkerPolicy
   readonly codec: Codec
   /** The frames of conversations, prepared by that codec. */
   readonly frames: ConversationFrames
@@ -79,6 +84,7 @@ export function resolveOptions(options: ServerOptions): ResolvedOptions {
     handshakeTimeoutMs: integer('handshakeTimeoutMs', options.handshakeTimeoutMs ?? 5_000, 1, MAX_TIMEOUT_MS),
     keepaliveMs: integer('keepaliveMs', options.keepaliveMs ?? 30_000, 0, MAX_TIMEOUT_MS),
     replyTimeoutMs: integer('replyTimeoutMs', options.replyTimeoutMs ?? 5_000, 1, MAX_TIMEOUT_MS),
+    workers: resolveWorkerPolicy(options.workers),
     codec,
     frames: new ConversationFrames(codec),
   }

@@ -1,13 +1,16 @@
 import type { Socket } from 'node:net'
-import { checkKnownOptions, checkOptions } from '../arguments.ts'
+import { checkKnownOptions, checkOptions, invalidArgument } from '../arguments.ts'
 import { BUS_OPTIONS, type Bus, type BusCore, type BusOptions, coreOf, createBus, type LocalBus } from '../bus/index.ts'
 import { LiminalError } from '../errors.ts'
-import { MAX_TIMEOUT_MS } from '../waiting.ts'
+import { checkWait, MAX_TIMEOUT_MS, type WaitLimits } from '../waiting.ts'
 import { Listener } from './listener.ts'
 import { integer, type ResolvedOptions, resolveOptions, SERVER_OPTIONS, type ServerOptions } from './options.ts'
+import type { PushAwaiter } from './push-awaiter.ts'
+import type { Correlations } from './pushes.ts'
 import { Refused } from './refused.ts'
 import { Session } from './session.ts'
 import type { SessionInfo } from './session-info.ts'
+import type { WorkerInfo } from './worker-options.ts'
 
 export interface ServerAddress {
   /** The address listened on, numeric. */
@@ -27,6 +30,16 @@ export interface Server extends AsyncDisposable {
   readonly url: string
   /** The connections of this moment. */
   readonly sessions: readonly SessionInfo[]
+  /** The workers registered at this moment. */
+  readonly workers: readonly WorkerInfo[]
+  /**
+   * Pushes bytes to a connection and waits for its answer. Clients take them with `RemoteBus.onPush`.
+   *
+   * @param sessionId see {@link SessionInfo.id}.
+   * @param options Default: no limit. When they end the push the peer is told, and what it answers later is dropped.
+   * @throws LiminalError `CONNECTION_LOST` if there is no such connection, `LIMIT_EXCEEDED`, `OUTBOX_FULL`, `SHUTTING_DOWN`, `ABORTED`, `INVALID_ARGUMENT`: nothing was sent.
+   */
+  push(sessionId: number, payload: Uint8Array, options?: WaitLimits): PushAwaiter
   /**
    * Stops: accepts no connection, refuses new work with `SHUTTING_DOWN`, lets requests underway finish, sends what waits, says Disconnect to
    * everybody and closes; what has not finished within the grace is cut off. Always settles. Idempotent: the first call's grace holds. The bus stays open.
@@ -86,6 +99,7 @@ class ListeningServer implements Server {
   readonly #refused = new Refused()
   readonly #unregister: () => void
   #lastId = 0
+  readonly #correlations = new CorrelationCounter()
   #closing: Promise<void> | null = null
   #allClosed: (() => void) | null = null
 
@@ -117,6 +131,20 @@ class ListeningServer implements Server {
     return Array.from(this.#sessions, (session) => session.info)
   }
 
+  get workers(): readonly WorkerInfo[] {
+    return Array.from(this.#sessions, ({ worker }) => worker).filter((worker) => worker !== null)
+  }
+
+  push(sessionId: number, payload: Uint8Array, options: WaitLimits = {}): PushAwaiter {
+    integer('sessionId', sessionId, 1, Number.MAX_SAFE_INTEGER)
+    if (!(payload instanceof Uint8Array)) throw invalidArgument('payload', 'a Uint8Array', payload)
+    checkOptions('options', options)
+    checkKnownOptions('options', options, ['timeoutMs', 'signal'])
+    checkWait(options)
+    for (const session of this.#sessions) if (session.id === sessionId) return session.push(payload, options)
+    throw new LiminalError('CONNECTION_LOST', `There is no connection ${sessionId} any more; nothing was pushed.`)
+  }
+
   async close(options: CloseOptions = {}): Promise<void> {
     const graceMs = integer('graceMs', options.graceMs ?? 5_000, 0, MAX_TIMEOUT_MS)
     this.#closing ??= this.#close(graceMs)
@@ -141,6 +169,7 @@ class ListeningServer implements Server {
           id: this.#lastId,
           bus: this.#core,
           options: this.#options,
+          correlations: this.#correlations,
           onClosed: (session) => this.#forget(session),
         }),
       )
@@ -174,6 +203,16 @@ class ListeningServer implements Server {
   }
 }
 
+/** From 1: 0 is no correlation id. */
+class CorrelationCounter implements Correlations {
+  #last = 0
+
+  next(): number {
+    this.#last++
+    return this.#last
+  }
+}
+
 class OwningServer implements BusServer {
   readonly bus: LocalBus
   readonly #server: Server
@@ -193,6 +232,14 @@ class OwningServer implements BusServer {
 
   get sessions(): readonly SessionInfo[] {
     return this.#server.sessions
+  }
+
+  get workers(): readonly WorkerInfo[] {
+    return this.#server.workers
+  }
+
+  push(sessionId: number, payload: Uint8Array, options?: WaitLimits): PushAwaiter {
+    return this.#server.push(sessionId, payload, options)
   }
 
   async close(options: CloseOptions = {}): Promise<void> {

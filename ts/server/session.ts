@@ -6,20 +6,24 @@ import { type ExitReason, exitNoConnection, exitNormal, type PassiveProcess } fr
 import type { Accept, Connect, Frame } from '../protocol/index.ts'
 import { Capability, CONFIRM, Column, FrameType, HEAD_WIDTH, ReasonCode, ROW_WIDTH } from '../protocol/index.ts'
 import { toLiminalError } from '../thrown.ts'
+import type { WaitLimits } from '../waiting.ts'
 import type { SessionContext } from './context.ts'
 import { saySessionClosed, saySessionFailed, saySessionOpened } from './diagnostics.ts'
 import { checkBeforeConnect, connect, connectedAlready, DISCONNECT, PING, PONG } from './handlers/connection.ts'
 import { Exchange } from './handlers/exchange.ts'
 import { Publishing } from './handlers/publish.ts'
 import { Subscriptions } from './handlers/subscription.ts'
-import { registerWorker } from './handlers/worker.ts'
 import { Intake } from './intake.ts'
 import { Keepalive } from './keepalive.ts'
 import type { ResolvedOptions } from './options.ts'
 import { Output } from './output.ts'
 import { Probe } from './probe.ts'
+import type { PushAwaiter } from './push-awaiter.ts'
+import { type Correlations, connectionLost } from './pushes.ts'
 import { type Refusal, refusalOf } from './refusals.ts'
 import type { SessionInfo, SessionPhase } from './session-info.ts'
+import { Work } from './work.ts'
+import type { WorkerInfo } from './worker-options.ts'
 
 /** Milliseconds for the last frames to reach a peer: one that broke the protocol, and one that ended in order. */
 const FAILED_LINGER_MS = 250
@@ -31,10 +35,16 @@ const CREDIT_PATIENCE_MS = 250
 /** Bytes of an unfinished frame, and of replies, kept for a peer that has not connected: enough for any token, too little to fill the memory with. */
 const MOST_HANDSHAKE_BYTES = 64 * 1024
 
+/** One for all: thousands may end so, and are remembered for a while. */
+const ENDED = exitNoConnection(
+  new LiminalError('CONNECTION_LOST', 'The peer ended the connection without a Disconnect.'),
+)
+
 export interface SessionOptions {
   readonly id: number
   readonly bus: BusCore
   readonly options: ResolvedOptions
+  readonly correlations: Correlations
   /** The socket is closed and nothing is held any more. */
   readonly onClosed: (session: Session) => void
 }
@@ -57,6 +67,9 @@ export class Session implements SessionContext {
   readonly #subscriptions: Subscriptions
   /** Made with the first frame of a conversation: most connections never have one. */
   #exchange: Exchange | null = null
+  /** Made with the first push or registration. */
+  #work: Work | null = null
+  readonly #correlations: Correlations
   #phase: SessionPhase = 'handshake'
   #capabilities = 0
   #refusing: LiminalError | null = null
@@ -67,8 +80,9 @@ export class Session implements SessionContext {
   /** The handshake deadline, the patience of a drain, or the linger of an end: one at a time. */
   #timer: NodeJS.Timeout | null = null
 
-  constructor(socket: Socket, { id, bus, options, onClosed }: SessionOptions) {
+  constructor(socket: Socket, { id, bus, options, correlations, onClosed }: SessionOptions) {
     this.id = id
+    this.#correlations = correlations
     this.bus = bus
     this.options = options
     this.process = bus.conversations.processes.spawnPassive({
@@ -134,6 +148,18 @@ export class Session implements SessionContext {
     }
   }
 
+  /** The worker that is registered here, `null` if none is. */
+  get worker(): WorkerInfo | null {
+    return this.#work?.workers.current ?? null
+  }
+
+  /** Pushes a message to the peer. @throws LiminalError `CONNECTION_LOST`, `SHUTTING_DOWN`, `LIMIT_EXCEEDED`, `OUTBOX_FULL`: nothing was sent. */
+  push(payload: Uint8Array, limits: WaitLimits): PushAwaiter {
+    if (this.#refusing !== null) throw this.#refusing
+    if (this.#phase !== 'open') throw connectionLost()
+    return this.#working.push(payload, limits)
+  }
+
   granted(capability: number): boolean {
     return (this.#capabilities & capability) !== 0
   }
@@ -164,6 +190,7 @@ export class Session implements SessionContext {
     this.#farewell = DISCONNECT
     this.#phase = 'draining'
     this.#exchange?.responders.withdrawAll()
+    this.#work?.workers.withdrawAll()
     this.#setTimer(CREDIT_PATIENCE_MS, () => {
       this.#subscriptions.closeAll()
       this.settled()
@@ -228,8 +255,11 @@ export class Session implements SessionContext {
       case 'Accept':
         this.#accept(frame)
         break
+      case 'PushReply':
+        this.#work?.reply(frame)
+        break
       case 'WorkerRegister':
-        registerWorker(this, frame)
+        this.#working.workers.register(frame)
         break
       default:
         // Types that only a server sends, Defer and Reject, and those that the protocol does not know: skipped, never an error (design §5.1).
@@ -240,6 +270,11 @@ export class Session implements SessionContext {
   get #conversing(): Exchange {
     this.#exchange ??= new Exchange(this)
     return this.#exchange
+  }
+
+  get #working(): Work {
+    this.#work ??= new Work(this, this.#correlations)
+    return this.#work
   }
 
   #connect(frame: Connect): void {
@@ -273,7 +308,7 @@ export class Session implements SessionContext {
       this.#error ??= error
     })
     socket.on('close', () => {
-      this.#end(null, 0, exitNoConnection(this.#error ?? connectionEnded()))
+      this.#end(null, 0, this.#error === null ? ENDED : exitNoConnection(this.#error))
       this.#setTimer(null)
       this.#onClosed(this)
       saySessionClosed({ sessionId: this.id, remoteAddress: this.remoteAddress, error: this.#error })
@@ -284,7 +319,8 @@ export class Session implements SessionContext {
   #peerEnded(): void {
     this.#subscriptions.closeAll()
     // It said no Disconnect: whoever worked there may be dead, and nobody could tell later.
-    const reason = exitNoConnection(connectionEnded())
+    const reason = ENDED
+    this.#work?.gone(reason)
     this.#exchange?.responders.gone(reason)
     this.#phase = 'draining'
     this.#keepalive.stop()
@@ -296,7 +332,7 @@ export class Session implements SessionContext {
   }
 
   #isIdle(): boolean {
-    const waiting = (this.#exchange?.pending ?? 0) + this.#subscriptions.queueBytes
+    const waiting = (this.#exchange?.pending ?? 0) + (this.#work?.pending ?? 0) + this.#subscriptions.queueBytes
     return waiting === 0 && !this.output.answering && !this.#intake.waiting
   }
 
@@ -336,6 +372,7 @@ export class Session implements SessionContext {
     this.#keepalive.stop()
     this.#probe.stop()
     // First of all: whoever waits for this peer's work is helped in the turn in which its end was seen.
+    this.#work?.gone(reason)
     this.#exchange?.gone(reason)
     this.#subscriptions.closeAll()
     this.process.end(reason)
@@ -352,10 +389,6 @@ export class Session implements SessionContext {
     // The listener keeps a server's process alive, its timers never do.
     this.#timer?.unref()
   }
-}
-
-function connectionEnded(): LiminalError {
-  return new LiminalError('CONNECTION_LOST', 'The peer ended the connection without a Disconnect.')
 }
 
 function silence(silentMs: number): LiminalError {

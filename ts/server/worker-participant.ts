@@ -1,0 +1,169 @@
+import type {
+  AbandonListener,
+  ConversationInfo,
+  MessageFate,
+  Participant,
+  ParticipantMessage,
+} from '../conversation/index.ts'
+import { type ErrorCode, isErrorCode, LiminalError } from '../errors.ts'
+import { type AnswerHead, HAS_HEAD, type Headed, readAnswerHead, readHead, type WorkHead } from '../protocol/index.ts'
+import { toLiminalError } from '../thrown.ts'
+import { MAX_TIMEOUT_MS } from '../waiting.ts'
+import { sayLeaseExpired } from './diagnostics.ts'
+import type { PushEntry } from './push-entry.ts'
+import type { SessionWorker } from './session-worker.ts'
+
+/** What a worker may say of its work in its own words. Everything else is its failure. */
+const OWN_WORDS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'RESPONDER_FAILED',
+  'PAYLOAD_INVALID',
+  'LIMIT_EXCEEDED',
+  'NOT_SUPPORTED',
+])
+
+/** A worker behind a connection in one conversation: each message is a push, under a lease. */
+export class WorkerParticipant implements Participant {
+  readonly #worker: SessionWorker
+  readonly #conversation: ConversationInfo
+
+  constructor(worker: SessionWorker, conversation: ConversationInfo) {
+    this.#worker = worker
+    this.#conversation = conversation
+  }
+
+  receive(message: ParticipantMessage, done: MessageFate): void {
+    const worker = this.#worker
+    if (worker.inFlight >= worker.capacity) {
+      const text = `The worker '${worker.id}' is at ${worker.capacity} messages, as many as it takes; dispatch to wait for room.`
+      done.fail(new LiminalError('LIMIT_EXCEEDED', text))
+      return
+    }
+    const delivery = new Delivery(worker, done, message.replyRequested)
+    try {
+      delivery.send(message, this.#workOf(message))
+    } catch (thrown) {
+      // Nothing was sent.
+      done.handBack(toLiminalError(thrown))
+      return
+    }
+    message.onAbandoned(delivery)
+  }
+
+  close(): void {
+    // Messages underway hear of it by themselves.
+  }
+
+  #workOf({ attempt, deadline, key, causal }: ParticipantMessage): WorkHead | null {
+    if (!this.#worker.pushes.tells) return null
+    const { subject, id } = this.#conversation
+    return {
+      subject,
+      conversation: id.toString(),
+      attempt,
+      deadline,
+      leaseMs: this.#worker.leaseMs,
+      key,
+      parentId: causal.parentId,
+      vectorClockEntry: causal.vectorClockEntry === null ? null : causal.vectorClockEntry.toString(),
+    }
+  }
+}
+
+/** One message at a worker, until it is answered, handed back, or not waited for any more. */
+class Delivery implements PushEntry, AbandonListener {
+  readonly #worker: SessionWorker
+  readonly #done: MessageFate
+  readonly #replyRequested: boolean
+  #id = 0
+  #isOpen = true
+  #lease: NodeJS.Timeout | null = null
+
+  constructor(worker: SessionWorker, done: MessageFate, replyRequested: boolean) {
+    this.#worker = worker
+    this.#done = done
+    this.#replyRequested = replyRequested
+  }
+
+  /** @throws LiminalError what kept it from being sent. */
+  send(message: ParticipantMessage, work: WorkHead | null): void {
+    const { pushes, leaseMs } = this.#worker
+    this.#id = pushes.push(message.payload, work, this)
+    this.#worker.inFlight++
+    this.#begin(leaseMs)
+  }
+
+  answered(bytes: Uint8Array, flags: number): boolean {
+    if ((flags & HAS_HEAD) === 0) {
+      this.#settle()
+      this.#reply(bytes)
+      return true
+    }
+    let headed: Headed
+    let answer: AnswerHead
+    try {
+      headed = readHead(bytes)
+      answer = readAnswerHead(headed)
+    } catch (thrown) {
+      this.#settle()
+      this.#done.fail(toLiminalError(thrown))
+      return true
+    }
+    if (answer.status === 'extend') {
+      this.#begin(answer.leaseMs ?? this.#worker.leaseMs)
+      return false
+    }
+    this.#settle()
+    if (answer.status === 'failed') this.#done.fail(this.#failure(answer))
+    else if (answer.status === 'handed-back') this.#done.handBack(this.#handedBack(answer))
+    else this.#reply(headed.payload)
+    return true
+  }
+
+  /** The exit of the registration has settled it already, unless it was withdrawn before. */
+  gone(): void {
+    this.#settle()
+  }
+
+  abandoned(): void {
+    if (!this.#isOpen) return
+    this.#settle()
+    this.#worker.pushes.withdraw(this.#id)
+  }
+
+  #reply(payload: Uint8Array): void {
+    this.#done.reply(this.#replyRequested ? payload : null)
+  }
+
+  #begin(milliseconds: number): void {
+    if (this.#lease !== null) clearTimeout(this.#lease)
+    this.#lease = setTimeout(() => this.#expired(), Math.min(Math.max(1, milliseconds), MAX_TIMEOUT_MS))
+    this.#lease.unref()
+  }
+
+  #expired(): void {
+    if (!this.#isOpen) return
+    this.#settle()
+    this.#worker.pushes.withdraw(this.#id)
+    const { id, registration } = this.#worker
+    const text = `The lease of the worker '${id}' ran out before it answered or asked for more time.`
+    sayLeaseExpired({ identity: id, taskQueue: registration.taskQueue, correlationId: BigInt(this.#id) })
+    this.#done.handBack(new LiminalError('TIMEOUT', text))
+  }
+
+  #settle(): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    this.#worker.inFlight--
+    if (this.#lease !== null) clearTimeout(this.#lease)
+    this.#lease = null
+  }
+
+  #failure({ code, message }: AnswerHead): LiminalError {
+    const own = code !== undefined && isErrorCode(code) && OWN_WORDS.has(code) ? code : 'RESPONDER_FAILED'
+    return new LiminalError(own, message ?? `The worker '${this.#worker.id}' failed and did not say why.`)
+  }
+
+  #handedBack({ message }: AnswerHead): LiminalError {
+    return new LiminalError('PARTICIPANT_GONE', message ?? `The worker '${this.#worker.id}' handed the message back.`)
+  }
+}
