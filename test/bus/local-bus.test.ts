@@ -289,6 +289,8 @@ describe('closing a bus', () => {
       converse: (subject) => made.converse(subject),
       respond: (subject, behaviour) => made.respond(subject, behaviour),
       worker: made.worker,
+      stream: (subject, request) => made.stream(subject, request),
+      dispatch: (subject, message) => made.dispatch(subject, message),
       close: () => made.close(),
       [Symbol.asyncDispose]: () => made.close(),
     }

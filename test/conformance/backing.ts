@@ -16,6 +16,8 @@ export interface BackingOptions {
    * only briefly: so that a slow subscriber is shed soon. Default `false`.
    */
   smallQueues?: boolean
+  /** Milliseconds of the lease of a worker's message. Default 30,000. */
+  leaseMs?: number
 }
 
 /** One bus or server, and the ways to it. */

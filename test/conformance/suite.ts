@@ -4,6 +4,7 @@ import { closingTests } from './closing.ts'
 import { conversingTests } from './conversing.ts'
 import { publishingTests } from './publishing.ts'
 import { subscribingTests } from './subscribing.ts'
+import { workingTests } from './working.ts'
 
 export type { Backing, BackingFactory, BackingOptions } from './backing.ts'
 
@@ -26,6 +27,7 @@ export function describeBusConformance(name: string, factory: BackingFactory): v
     describe('publishing', () => publishingTests(setup))
     describe('subscribing', () => subscribingTests(setup))
     describe('conversing', () => conversingTests(setup))
+    describe('working', () => workingTests(setup))
     describe('closing', () => closingTests(setup))
   })
 }

@@ -13,10 +13,11 @@ export function requireNative(): Codec {
 
 /** A server over TCP on this machine. Every bus is a client with a connection of its own. */
 export function tcpBacking(serverOptions: ServerOptions, clientOptions: ClientOptions): BackingFactory {
-  return async ({ smallQueues = false, ...busOptions }) => {
+  return async ({ smallQueues = false, leaseMs, ...busOptions }) => {
     const local = await createBus(busOptions)
     const limits = smallQueues ? { limits: { outboxBytes: 256 * 1024, subscriptionQueueBytes: 64 * 1024 } } : {}
-    const server = await serve(local, { port: 0, ...serverOptions, ...limits })
+    const workers = leaseMs === undefined ? {} : { workers: { leaseMs } }
+    const server = await serve(local, { port: 0, ...serverOptions, ...limits, ...workers })
     const clients: Bus[] = []
     return {
       async bus() {

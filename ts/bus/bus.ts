@@ -1,7 +1,7 @@
 import type { Behaviour, TurnBehaviour } from '../conversation/index.ts'
 import type { PayloadKind } from '../payload.ts'
 import type { CausalContext } from '../protocol/index.ts'
-import type { DispatchOptions } from '../routing/index.ts'
+import type { DispatchOptions, DispatchOutcome } from '../routing/index.ts'
 import type { CrashPolicy } from './compensation.ts'
 import type { WorkerRegistry } from './worker.ts'
 
@@ -25,6 +25,27 @@ export interface Bus extends AsyncDisposable {
    * died; `ABORTED`; on a remote bus also `CONNECTION_LOST` (whether the request was processed is unknown).
    */
   ask<Reply = unknown>(subject: string, request: unknown, options?: AskOptions): Promise<Reply>
+
+  /**
+   * Asks whoever answers `subject` and gives the reply in parts, in order, as they come: at most 64 ahead of the loop. A responder that answers with one value gives that
+   * one. Leaving the loop tells the responder that nobody wants the rest. The request goes out with the first step of the loop.
+   *
+   * The iterator throws what {@link ask} throws. A request whose parts have begun to come is never re-run.
+   */
+  stream<Part = unknown>(subject: string, request: unknown, options?: StreamOptions): AsyncIterable<Part>
+
+  /**
+   * Gives a message to the consumer group of `subject`: everybody who answers it, each with a capacity, chosen by the group's routing function. Waits while none has room,
+   * goes on to another one if the chosen one crashes or hands it back, and tells how it went.
+   *
+   * @throws DispatchError with what was tried: `NO_RESPONDER`, `TIMEOUT`, `ABORTED`, `LIMIT_EXCEEDED`, `PARTICIPANT_GONE`, `RESPONDER_FAILED`, `ROUTING_FAILED`, `SHUTTING_DOWN`;
+   * LiminalError `CLOSED`, `PAYLOAD_INVALID`; on a remote bus also `CONNECTION_LOST`.
+   */
+  dispatch<Result = unknown>(
+    subject: string,
+    message: unknown,
+    options?: DispatchRequestOptions,
+  ): Promise<DispatchOutcome<Result>>
 
   /** Opens a conversation of several turns with whoever answers `subject`. @throws LiminalError `NO_RESPONDER`, `ABORTED`, `TIMEOUT`. */
   converse(subject: string, options?: ConverseOptions): Promise<Conversation>
@@ -230,6 +251,8 @@ export interface Conversation extends AsyncDisposable {
   request<Reply = unknown>(value: unknown, options?: AskOptions): Promise<Reply>
   /** Sends a message that wants no reply. @throws LiminalError `CONVERSATION_CLOSED`. */
   send(value: unknown): void
+  /** Sends a message and takes its reply in parts, see {@link Bus.stream}. */
+  stream<Part = unknown>(value: unknown, options?: Omit<StreamOptions, 'onCrash'>): AsyncIterable<Part>
   /** Settles when it is over: resolves after a `close` from either side, rejects with the error that ended it (`PARTICIPANT_GONE` ...). */
   readonly closed: Promise<void>
   /** Ends it. @param reason for people, said to the other side: at most 1,024 characters. */

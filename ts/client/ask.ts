@@ -2,7 +2,7 @@ import type { FrameBatch } from '../codec/index.ts'
 import { openBytes } from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
 import type { Encoded } from '../payload-text.ts'
-import { Column, FrameType, HEAD_WIDTH, ROW_WIDTH } from '../protocol/index.ts'
+import { Capability, Column, FrameType, HEAD_WIDTH, ROW_WIDTH } from '../protocol/index.ts'
 import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
 import { type Question, Request } from './request.ts'
@@ -31,8 +31,13 @@ export class Ask extends Request {
 
   protected override send(connection: Connection, payload: Encoded): void {
     const { frames } = this.core
-    const { subject, causal } = this.question
-    frames.open(connection.outbox, this.stream, this.stream, subject, 0)
+    const { subject, causal, openFlags = 0 } = this.question
+    if (openFlags !== 0 && !connection.granted(Capability.WORK)) {
+      const text = `${this.what} cannot go to another responder: that needs the extension WORK, which this server has not granted.`
+      this.abandon(new LiminalError('NOT_SUPPORTED', text))
+      return
+    }
+    frames.open(connection.outbox, this.stream, this.stream, subject, openFlags)
     frames.request(connection.outbox, this.stream, this.stream, causal, payload)
   }
 

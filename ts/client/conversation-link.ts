@@ -3,15 +3,30 @@ import { messageHeadBytes, openBytes } from '../conversation/index.ts'
 import { Deferred } from '../deferred.ts'
 import { LiminalError } from '../errors.ts'
 import type { Encoded } from '../payload-text.ts'
-import { Capability, CONFIRM, Column, FrameType, HEAD_WIDTH, ROW_WIDTH } from '../protocol/index.ts'
-import { waitFor } from '../waiting.ts'
+import { Capability, type CausalContext, CONFIRM, Column, FrameType, HEAD_WIDTH, ROW_WIDTH } from '../protocol/index.ts'
+import { timeoutError, waitFor } from '../waiting.ts'
 import { Call } from './backlog.ts'
 import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
-import type { ConversationRequest } from './conversation-request.ts'
 import { checkFrame } from './frame-size.ts'
 import { errorFromPeer, lostError } from './peer-error.ts'
 import type { StreamOwner } from './streams.ts'
+import { wireText } from './wire-text.ts'
+
+/** Something that waits for a reply in a conversation. */
+export interface LinkedRequest {
+  /** The conversation is over. */
+  abandon(error: LiminalError): void
+}
+
+/** How a conversation is held. */
+export interface LinkTerms {
+  /** Flags of the open beside those for confirmation. */
+  readonly openFlags: number
+  readonly deadlineMs?: number | undefined
+  readonly idleTimeoutMs?: number | undefined
+  readonly causal?: CausalContext | undefined
+}
 
 type Phase = 'unsent' | 'opening' | 'open' | 'closing' | 'over'
 
@@ -25,15 +40,20 @@ export class ConversationLink extends Call implements StreamOwner {
   /** Settles when the conversation is over. */
   readonly closed = new Deferred<void>()
   readonly #core: ClientCore
-  readonly #requests = new Set<ConversationRequest>()
+  readonly #requests = new Set<LinkedRequest>()
   readonly #confirmedClose = new Deferred<void>()
   #phase: Phase = 'unsent'
   #connection: Connection | null = null
   #stream = 0
   #ending: LiminalError | null = null
 
-  constructor(core: ClientCore, subject: string) {
+  readonly #terms: LinkTerms
+  #deadline: NodeJS.Timeout | null = null
+  #idle: NodeJS.Timeout | null = null
+
+  constructor(core: ClientCore, subject: string, terms: LinkTerms) {
     super()
+    this.#terms = terms
     this.#core = core
     this.subject = subject
     this.what = `The conversation with '${subject}'`
@@ -50,12 +70,24 @@ export class ConversationLink extends Call implements StreamOwner {
     throw this.#ending ?? this.#over()
   }
 
+  /** What its messages say if they say nothing themselves. */
+  get causal(): CausalContext | null {
+    return this.#terms.causal ?? null
+  }
+
   write(connection: Connection): void {
+    const { openFlags } = this.#terms
+    if (openFlags !== 0 && !connection.granted(Capability.WORK)) {
+      const text = `${this.what} cannot outlive its participant: that needs the extension WORK, which this server has not granted.`
+      this.#finish(new LiminalError('NOT_SUPPORTED', text))
+      return
+    }
     const confirms = connection.granted(Capability.CONFIRMATIONS)
     this.#connection = connection
     this.#stream = connection.streams.open(this)
-    this.#core.frames.open(connection.outbox, this.#stream, this.id, this.subject, confirms ? CONFIRM : 0)
+    this.#core.frames.open(connection.outbox, this.#stream, this.id, this.subject, openFlags | (confirms ? CONFIRM : 0))
     this.#phase = confirms ? 'opening' : 'open'
+    this.#watchTime()
     if (!confirms) this.opened.resolve()
   }
 
@@ -81,36 +113,39 @@ export class ConversationLink extends Call implements StreamOwner {
     const connection = this.connection
     const { settings, frames } = this.#core
     const what = `The message to '${this.subject}'`
-    const bytes = checkFrame(what, messageHeadBytes(null), payload, settings.frameBytes)
+    const bytes = checkFrame(what, messageHeadBytes(this.causal), payload, settings.frameBytes)
     this.#core.claimRoom(bytes, what)
-    frames.message(connection.outbox, this.#stream, this.id, null, payload)
+    frames.message(connection.outbox, this.#stream, this.id, this.causal, payload)
+    this.#idle?.refresh()
   }
 
   /** A request that shares the fate of the conversation, until {@link release}. */
-  hold(request: ConversationRequest): void {
+  hold(request: LinkedRequest): void {
     this.#requests.add(request)
+    this.#idle?.refresh()
   }
 
-  release(request: ConversationRequest): void {
+  release(request: LinkedRequest): void {
     this.#requests.delete(request)
+    this.#idle?.refresh()
   }
 
   /** Nobody waits for the open any more. */
   abandon(error: LiminalError): void {
     this.unpark()
-    this.#hangUp(0)
+    this.#hangUp(0, error.message)
     this.#finish(error)
   }
 
   /** Ends it from this side. Resolves when the server has confirmed that, or is not going to. */
-  async close(): Promise<void> {
+  async close(reason: string | null = null): Promise<void> {
     if (this.#phase === 'closing') await this.#waitForClose()
     if (this.#phase !== 'open') return
     const error = this.#over()
     this.#ending = error
     for (const request of [...this.#requests]) request.abandon(error)
     const confirms = this.#connection?.granted(Capability.CONFIRMATIONS) === true
-    this.#hangUp(confirms ? CONFIRM : 0)
+    this.#hangUp(confirms ? CONFIRM : 0, reason)
     if (!confirms) return this.#finish(null)
     this.#phase = 'closing'
     await this.#waitForClose()
@@ -133,15 +168,40 @@ export class ConversationLink extends Call implements StreamOwner {
     this.#finish(null)
   }
 
-  #hangUp(flags: number): void {
+  #hangUp(flags: number, reason: string | null): void {
     const connection = this.#connection
-    if (connection?.open) this.#core.frames.close(connection.outbox, this.#stream, this.id, flags)
+    if (connection === null || !connection.open) return
+    const { id: conversationId } = this
+    const streamId = this.#stream
+    if (reason === null) this.#core.frames.close(connection.outbox, streamId, conversationId, flags)
+    else {
+      const message = wireText(reason)
+      connection.write({ type: 'ConversationClose', flags, streamId, conversationId, reasonCode: null, message })
+    }
+  }
+
+  #watchTime(): void {
+    const { deadlineMs, idleTimeoutMs } = this.#terms
+    if (deadlineMs !== undefined) {
+      this.#deadline = setTimeout(() => this.#expire(timeoutError(deadlineMs, this.what)), deadlineMs)
+    }
+    if (idleTimeoutMs !== undefined) {
+      const error = new LiminalError('TIMEOUT', `${this.what} was idle for ${idleTimeoutMs} ms.`)
+      this.#idle = setTimeout(() => this.#expire(error), idleTimeoutMs)
+    }
+  }
+
+  #expire(error: LiminalError): void {
+    this.#hangUp(0, error.message)
+    this.#finish(error)
   }
 
   #finish(error: LiminalError | null): void {
     if (this.#phase === 'over') return
     const asked = this.#phase === 'closing'
     this.#phase = 'over'
+    if (this.#deadline !== null) clearTimeout(this.#deadline)
+    if (this.#idle !== null) clearTimeout(this.#idle)
     this.#ending = error ?? this.#over()
     this.#connection?.streams.close(this.#stream)
     this.#connection = null

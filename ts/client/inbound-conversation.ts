@@ -3,6 +3,7 @@ import {
   AbandonableMessage,
   type ConversationInfo,
   type MessageFate,
+  type MessageTerms,
   messageHeadBytes,
   type Participant,
   participantGone,
@@ -10,7 +11,15 @@ import {
 import { LiminalError } from '../errors.ts'
 import { type Few, hasItem, itemsOf, withItem, withoutItem } from '../few.ts'
 import type { ExitReason } from '../process/index.ts'
-import type { CausalContext } from '../protocol/index.ts'
+import {
+  Capability,
+  type CausalContext,
+  HAS_HEAD,
+  IN_PARTS,
+  REPLY_REQUESTED,
+  readHead,
+  readRequestHead,
+} from '../protocol/index.ts'
 import { toLiminalError } from '../thrown.ts'
 import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
@@ -18,6 +27,8 @@ import { checkFrame } from './frame-size.ts'
 import type { InboundConversations } from './inbound-conversations.ts'
 import { InboundReply } from './inbound-reply.ts'
 import type { ResponderLink } from './responder-link.ts'
+
+const NOTHING = new Uint8Array(0)
 
 /** One message that is being worked on here, and what becomes of it. */
 class InboundMessage extends AbandonableMessage implements MessageFate {
@@ -31,8 +42,9 @@ class InboundMessage extends AbandonableMessage implements MessageFate {
     payload: Uint8Array,
     causal: CausalContext,
     replyRequested: boolean,
+    terms: MessageTerms | null,
   ) {
-    super(payload, causal, replyRequested)
+    super(payload, causal, replyRequested, terms)
     this.stream = stream
     this.#conversation = conversation
   }
@@ -101,9 +113,27 @@ export class InboundConversation implements ConversationInfo {
     this.leave(participantGone(this.subject, reason))
   }
 
-  message(batch: FrameBatch, row: number, stream: number, replyRequested: boolean): void {
-    const message = new InboundMessage(this, stream, batch.payload(row), batch.causal(row), replyRequested)
+  message(batch: FrameBatch, row: number, stream: number, flags: number): void {
+    let payload = batch.payload(row)
+    let terms: MessageTerms | null = null
+    // Mostly there is neither.
+    if ((flags & (HAS_HEAD | IN_PARTS)) !== 0) {
+      try {
+        const inParts = (flags & IN_PARTS) !== 0 && this.#connection.granted(Capability.STREAMS)
+        if ((flags & HAS_HEAD) !== 0 && this.#connection.granted(Capability.WORK)) {
+          const headed = readHead(payload)
+          payload = headed.payload
+          terms = { ...readRequestHead(headed), inParts }
+        } else terms = { inParts }
+      } catch (thrown) {
+        if ((flags & REPLY_REQUESTED) !== 0) this.#inbound.refuse(stream, this.key, toLiminalError(thrown))
+        return
+      }
+    }
+    const replyRequested = (flags & REPLY_REQUESTED) !== 0
+    const message = new InboundMessage(this, stream, payload, batch.causal(row), replyRequested, terms)
     this.#underway = withItem(this.#underway, message)
+    if (message.inParts) this.#inbound.streams(stream, message)
     try {
       this.#participant.receive(message, message)
     } catch (thrown) {
@@ -123,38 +153,55 @@ export class InboundConversation implements ConversationInfo {
    * The conversation is over, and whoever works for it hears that nobody waits any more.
    *
    * @param well Whether it was closed; messages that want no reply are then left to finish.
+   * @param reason what the asking side said to that.
    */
-  close(well: boolean): void {
+  close(well: boolean, reason: string | null): void {
     if (!this.#open) return
     this.#open = false
     const underway = itemsOf(this.#underway)
     this.#underway = null
-    for (const message of underway) if (!well || message.replyRequested) message.abandon(nobodyWaits())
-    this.#participant.close(null)
+    for (const message of underway) {
+      if (message.inParts) this.#inbound.streams(message.stream, null)
+      if (!well || message.replyRequested) message.abandon(nobodyWaits())
+    }
+    this.#participant.close(reason)
   }
 
   /** See InboundMessage. */
   answer(message: InboundMessage, reply: Uint8Array | null): void {
-    if (!this.#take(message) || reply === null) return
-    const { stream } = message
+    if (!this.#take(message) || !message.replyRequested) return
+    if (reply !== null) this.#send(message, reply, REPLY_REQUESTED)
+    else if (message.inParts) this.#send(message, NOTHING, REPLY_REQUESTED | IN_PARTS)
+  }
+
+  /** See InboundMessage. */
+  part(message: InboundMessage, part: Uint8Array): void {
+    if (!hasItem(this.#underway, message)) return
+    if (message.inParts) {
+      this.#send(message, part, IN_PARTS)
+      return
+    }
+    const text = `The responder for '${this.subject}' answered in parts, and one reply was asked for. Ask with stream().`
+    this.fail(message, new LiminalError('RESPONDER_FAILED', text))
+    message.abandon(nobodyWaits())
+  }
+
+  #send({ stream }: InboundMessage, content: Uint8Array, flags: number): void {
     const connection = this.#connection
     if (!connection.open) return
     try {
-      const bytes = checkFrame('The reply', messageHeadBytes(null), reply, this.#core.settings.frameBytes)
+      const bytes = checkFrame('The reply', messageHeadBytes(null), content, this.#core.settings.frameBytes)
       // Mostly there is room, and it need not wait for any.
-      if (this.#core.hasRoom(connection, bytes))
-        this.#core.frames.request(connection.outbox, stream, this.key, null, reply)
-      else this.#core.submit(new InboundReply(this.#core, connection, stream, this.key, reply, bytes))
+      if (flags === REPLY_REQUESTED && this.#core.hasRoom(connection, bytes)) {
+        this.#core.frames.request(connection.outbox, stream, this.key, null, content)
+        return
+      }
+      this.#core.submit(new InboundReply(connection, stream, this.key, content, bytes, flags))
     } catch (thrown) {
       const error = toLiminalError(thrown)
       const text = `The reply could not be sent: ${error.message}`
       this.#inbound.refuse(stream, this.key, new LiminalError('RESPONDER_FAILED', text, { cause: error }))
     }
-  }
-
-  /** See InboundMessage. */
-  part(message: InboundMessage, _part: Uint8Array): void {
-    this.fail(message, new LiminalError('NOT_SUPPORTED', 'Replies in parts do not go over this connection.'))
   }
 
   /** See InboundMessage. A message without a reply has nobody to tell: the behaviour's runner has reported it. */
@@ -166,6 +213,7 @@ export class InboundConversation implements ConversationInfo {
   #take(message: InboundMessage): boolean {
     if (!hasItem(this.#underway, message)) return false
     this.#underway = withoutItem(this.#underway, message)
+    if (message.inParts) this.#inbound.streams(message.stream, null)
     return true
   }
 }

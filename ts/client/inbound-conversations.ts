@@ -1,4 +1,5 @@
 import type { FrameBatch } from '../codec/index.ts'
+import type { AbandonableMessage } from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
 import { IntegerMap } from '../integer-map.ts'
 import { LastText } from '../last-text.ts'
@@ -30,6 +31,8 @@ export class InboundConversations implements StreamOwner {
   readonly #core: ClientCore
   readonly #connection: Connection
   readonly #conversations = new IntegerMap<InboundConversation>()
+  /** Requests whose replies go out in parts, by their streams. */
+  readonly #streaming = new Map<number, AbandonableMessage>()
   readonly #subject = new LastText()
 
   constructor(core: ClientCore, connection: Connection) {
@@ -54,10 +57,13 @@ export class InboundConversations implements StreamOwner {
         break
       }
       case FrameType.ConversationMessage:
-        this.#message(batch, row, stream, (columns[at + Column.FLAGS] & REPLY_REQUESTED) !== 0)
+        this.#message(batch, row, stream, columns[at + Column.FLAGS])
         break
       case FrameType.ConversationClose:
-        this.#end(batch.key(row), true)
+        this.#closed(batch, row)
+        break
+      case FrameType.Accept:
+        this.#taken(batch, row, stream)
         break
       case FrameType.ConversationError:
         this.#withdrawn(batch.key(row), stream)
@@ -68,7 +74,7 @@ export class InboundConversations implements StreamOwner {
   lost(_error: LiminalError): void {
     const conversations = this.#conversations.values()
     this.#conversations.clear()
-    for (const conversation of conversations) conversation.close(false)
+    for (const conversation of conversations) conversation.close(false, null)
   }
 
   /** Tells the server what became of a request, or of a conversation on the stream of its open. */
@@ -105,26 +111,44 @@ export class InboundConversations implements StreamOwner {
     }
   }
 
-  #message(batch: FrameBatch, row: number, stream: number, replyRequested: boolean): void {
+  #message(batch: FrameBatch, row: number, stream: number, flags: number): void {
     const id = batch.key(row)
     const conversation = this.#conversations.get(id)
-    if (conversation !== undefined) conversation.message(batch, row, stream, replyRequested)
-    else if (replyRequested) {
+    if (conversation !== undefined) conversation.message(batch, row, stream, flags)
+    else if ((flags & REPLY_REQUESTED) !== 0) {
       const text = `No conversation ${id} is open towards this connection.`
       this.refuse(stream, id, new LiminalError('CONVERSATION_NOT_FOUND', text))
     }
   }
 
+  #closed(batch: FrameBatch, row: number): void {
+    const frame = batch.frame(row)
+    if (frame.type === 'ConversationClose') this.#end(Number(frame.conversationId), true, frame.message)
+  }
+
+  /** The asking side has taken so many parts of a reply. */
+  #taken(batch: FrameBatch, row: number, stream: number): void {
+    const frame = batch.frame(row)
+    if (frame.type !== 'Accept' || !/^\d{1,15}$/.test(frame.referencedMessageId)) return
+    this.#streaming.get(stream)?.take(Number(frame.referencedMessageId))
+  }
+
+  /** See InboundConversation: a reply in parts begins, or ends. */
+  streams(stream: number, message: AbandonableMessage | null): void {
+    if (message === null) this.#streaming.delete(stream)
+    else this.#streaming.set(stream, message)
+  }
+
   /** The asking side gave up: one request, or on the stream of the open all of it. */
   #withdrawn(id: number | bigint, stream: number): void {
     const conversation = this.#conversations.get(id)
-    if (conversation?.stream === stream) this.#end(id, false)
+    if (conversation?.stream === stream) this.#end(id, false, null)
     else conversation?.withdraw(stream)
   }
 
   /** See InboundConversation. The participant leaves. */
   left({ key, stream }: InboundConversation, error: LiminalError | null): void {
-    if (!this.#end(key, error === null)) return
+    if (!this.#end(key, error === null, null)) return
     if (error !== null) {
       this.refuse(stream, key, error)
       return
@@ -132,11 +156,11 @@ export class InboundConversations implements StreamOwner {
     if (this.#connection.open) this.#core.frames.close(this.#connection.outbox, stream, key, 0)
   }
 
-  #end(id: number | bigint, well: boolean): boolean {
+  #end(id: number | bigint, well: boolean, reason: string | null): boolean {
     const conversation = this.#conversations.get(id)
     if (conversation === undefined) return false
     this.#conversations.delete(id)
-    conversation.close(well)
+    conversation.close(well, reason)
     return true
   }
 }

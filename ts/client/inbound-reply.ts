@@ -1,33 +1,33 @@
+import { NO_CAUSE, NO_SCHEMA } from '../protocol/index.ts'
 import { Call } from './backlog.ts'
-import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
 
-/** The answer of a behaviour that has to wait for room on its way back. It belongs to one connection and is dropped with it. */
+/** The answer of a behaviour, or a part of it, that may have to wait for room on its way back. It belongs to one connection and is dropped with it. */
 export class InboundReply extends Call {
   readonly what = 'The reply'
   readonly bytes: number
-  readonly #core: ClientCore
   readonly #connection: Connection
   readonly #stream: number
   readonly #id: number | bigint
+  readonly #flags: number
   #reply: Uint8Array
 
-  /** @param bytes of its frame. */
+  /** @param bytes of its frame. @param flags of it. */
   constructor(
-    core: ClientCore,
     connection: Connection,
     stream: number,
     id: number | bigint,
     reply: Uint8Array,
     bytes: number,
+    flags: number,
   ) {
     super()
-    this.#core = core
     this.#connection = connection
     this.#stream = stream
     this.#id = id
     this.#reply = reply
     this.bytes = bytes
+    this.#flags = flags
   }
 
   override park(): void {
@@ -44,8 +44,14 @@ export class InboundReply extends Call {
   }
 
   write(connection: Connection): void {
-    if (connection === this.#connection)
-      this.#core.frames.request(connection.outbox, this.#stream, this.#id, null, this.#reply)
+    if (connection !== this.#connection) return
+    connection.write({
+      type: 'ConversationMessage',
+      flags: this.#flags,
+      streamId: this.#stream,
+      conversationId: BigInt(this.#id),
+      envelope: { schemaId: NO_SCHEMA, causal: NO_CAUSE, payload: this.#reply },
+    })
   }
 
   /** The bus is closed, and with it the conversation: nobody waits. */

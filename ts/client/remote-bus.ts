@@ -1,6 +1,7 @@
 import { checkFunction, checkName, checkOneOf, checkOptions } from '../arguments.ts'
 import {
   type AskOptions,
+  actionOf,
   type Behaviour,
   type Bus,
   type Channel,
@@ -8,25 +9,36 @@ import {
   type Conversation,
   type ConverseOptions,
   checkAskOptions,
+  checkBehaviour,
   checkConverseOptions,
+  checkDispatchOptions,
+  checkRespondOptions,
   checkWorkerOptions,
+  compensated,
+  type DispatchRequestOptions,
   participantFromBehaviour,
   type Responder,
   type RespondOptions,
+  type StreamOptions,
+  type TurnBehaviour,
   type Worker,
   type WorkerOptions,
   type WorkerRegistry,
   type WorkHandler,
 } from '../bus/index.ts'
-import type { LiminalError } from '../errors.ts'
+import { LiminalError } from '../errors.ts'
+import { encodePayload, ownBytes } from '../payload.ts'
 import { encodeValue } from '../payload-text.ts'
+import { OPEN_REROUTE } from '../protocol/index.ts'
+import type { DispatchOutcome } from '../routing/index.ts'
 import { toLiminalError } from '../thrown.ts'
-import { checkSignal, throwIfAborted, waitFor } from '../waiting.ts'
+import { throwIfAborted, waitFor } from '../waiting.ts'
 import { Ask } from './ask.ts'
 import { ChannelHandles } from './channel-handles.ts'
 import { ClientCore, DEFAULT_REPLY_TIMEOUT_MS } from './client-core.ts'
 import { ConversationLink } from './conversation-link.ts'
 import { dial } from './dial.ts'
+import { DispatchRequest } from './dispatch-request.ts'
 import { type ClientOptions, resolveOptions } from './options.ts'
 import type { PushHandler } from './push-handlers.ts'
 import { RemoteConversation } from './remote-conversation.ts'
@@ -34,6 +46,7 @@ import { RemoteResponder } from './remote-responder.ts'
 import { RemoteWorker } from './remote-worker.ts'
 import { ResponderLink } from './responder-link.ts'
 import type { ConnectionState, ConnectionStatus } from './status.ts'
+import { streamParts } from './stream-parts.ts'
 import { parseUrl } from './url.ts'
 import { WorkerLink } from './worker-link.ts'
 
@@ -124,7 +137,7 @@ export class ConnectedBus implements RemoteBus {
 
   ask<Reply = unknown>(subject: string, request: unknown, options: AskOptions = {}): Promise<Reply> {
     // What is no object is refused below.
-    if (options?.timeoutMs !== undefined || options?.signal !== undefined)
+    if (options?.timeoutMs !== undefined || options?.signal !== undefined || options?.onCrash !== undefined)
       return this.#askWithin(subject, request, options)
     return new Promise<unknown>((resolve, reject) => {
       const ask = this.#makeAsk(subject, request, options, this.#core.replyDeadline(), resolve, reject)
@@ -148,6 +161,39 @@ export class ConnectedBus implements RemoteBus {
     } catch (thrown) {
       const error = toLiminalError(thrown)
       ask?.abandon(error)
+      throw await compensated(options.onCrash, subject, request, error)
+    }
+  }
+
+  stream<Part = unknown>(subject: string, request: unknown, options: StreamOptions = {}): AsyncIterable<Part> {
+    checkName('subject', subject)
+    checkAskOptions(options)
+    this.#core.assertOpen(`The request to '${subject}'`)
+    return streamParts<Part>(this.#core, subject, request, options, options.onCrash, null)
+  }
+
+  async dispatch<Result = unknown>(
+    subject: string,
+    message: unknown,
+    options: DispatchRequestOptions = {},
+  ): Promise<DispatchOutcome<Result>> {
+    checkName('subject', subject)
+    checkDispatchOptions(options)
+    const { payload: kind = 'json', causal, signal, ...head } = options
+    const what = `The message to group '${subject}'`
+    throwIfAborted(signal, what)
+    const payload = ownBytes(encodePayload(message, kind))
+    let request: DispatchRequest | undefined
+    const outcome = new Promise<DispatchOutcome<unknown>>((resolve, reject) => {
+      request = new DispatchRequest(this.#core, { subject, payload, kind, causal, head }, resolve, reject)
+      this.#core.submit(request)
+    })
+    try {
+      // The server keeps the time of a dispatch. The type parameter is the caller's word for what results are.
+      return (await waitFor(outcome, { signal, what })) as DispatchOutcome<Result>
+    } catch (thrown) {
+      const error = toLiminalError(thrown)
+      request?.abandon(error)
       throw error
     }
   }
@@ -163,8 +209,12 @@ export class ConnectedBus implements RemoteBus {
   ): Ask {
     checkName('subject', subject)
     checkAskOptions(options)
-    const { causal = null, payload: kind = 'json' } = options
-    const question = { subject, payload: encodeValue(request, kind), kind, causal }
+    const { causal = null, payload: kind = 'json', onCrash } = options
+    const encoded = encodeValue(request, kind)
+    const reroutes = actionOf(onCrash) === 'route-to-next'
+    const question = reroutes
+      ? { subject, payload: encoded, kind, causal, openFlags: OPEN_REROUTE }
+      : { subject, payload: encoded, kind, causal }
     return new Ask(this.#core, question, deadline, resolve, reject)
   }
 
@@ -174,7 +224,9 @@ export class ConnectedBus implements RemoteBus {
     const { timeoutMs = this.#core.settings.requestTimeoutMs, signal, payload = 'json' } = options
     const what = `Opening a conversation with '${subject}'`
     throwIfAborted(signal, what)
-    const link = new ConversationLink(this.#core, subject)
+    const { onCrash, deadlineMs, idleTimeoutMs, causal } = options
+    const openFlags = actionOf(onCrash) === 'route-to-next' ? OPEN_REROUTE : 0
+    const link = new ConversationLink(this.#core, subject, { openFlags, deadlineMs, idleTimeoutMs, causal })
     this.#core.submit(link)
     try {
       await waitFor(link.opened.promise, { timeoutMs, signal, what })
@@ -183,15 +235,21 @@ export class ConnectedBus implements RemoteBus {
       link.abandon(error)
       throw error
     }
-    return new RemoteConversation(this.#core, link, payload)
+    return new RemoteConversation(this.#core, link, payload, onCrash)
   }
 
-  respond<Request = unknown>(subject: string, behaviour: Behaviour<Request>, options: RespondOptions = {}): Responder {
+  respond<Request = unknown>(
+    subject: string,
+    behaviour: Behaviour<Request> | TurnBehaviour<Request>,
+    options: RespondOptions = {},
+  ): Responder {
     checkName('subject', subject)
-    checkFunction('behaviour', behaviour)
-    checkOptions('options', options)
-    checkOneOf('payload', options.payload, ['json', 'bytes'])
-    checkSignal(options.signal)
+    checkBehaviour(behaviour)
+    checkRespondOptions(options)
+    if (options.capacity !== undefined || options.tags !== undefined) {
+      const text = 'A responder over a connection has neither capacity nor tags. Register a worker, which has both.'
+      throw new LiminalError('NOT_SUPPORTED', text)
+    }
     this.#core.assertOpen(`Responding to '${subject}'`)
     const source = participantFromBehaviour(behaviour, options.payload ?? 'json')
     const link = new ResponderLink(this.#core, subject, source)

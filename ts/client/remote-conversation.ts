@@ -1,12 +1,20 @@
-import { checkOptions } from '../arguments.ts'
-import type { AskOptions, Conversation } from '../bus/index.ts'
+import {
+  type AskOptions,
+  type Conversation,
+  type CrashPolicy,
+  checkAskOptions,
+  checkCloseReason,
+  compensated,
+  type StreamOptions,
+} from '../bus/index.ts'
 import type { PayloadKind } from '../payload.ts'
 import { encodeValue } from '../payload-text.ts'
 import { toLiminalError } from '../thrown.ts'
-import { checkWait, throwIfAborted, waitFor } from '../waiting.ts'
+import { throwIfAborted, waitFor } from '../waiting.ts'
 import { type ClientCore, DEFAULT_REPLY_TIMEOUT_MS } from './client-core.ts'
 import type { ConversationLink } from './conversation-link.ts'
 import { ConversationRequest } from './conversation-request.ts'
+import { streamParts } from './stream-parts.ts'
 
 /** A conversation of a remote bus. */
 export class RemoteConversation implements Conversation {
@@ -15,8 +23,10 @@ export class RemoteConversation implements Conversation {
   readonly #core: ClientCore
   readonly #link: ConversationLink
   readonly #payload: PayloadKind
+  readonly #policy: CrashPolicy | undefined
 
-  constructor(core: ClientCore, link: ConversationLink, payload: PayloadKind) {
+  constructor(core: ClientCore, link: ConversationLink, payload: PayloadKind, policy: CrashPolicy | undefined) {
+    this.#policy = policy
     this.#core = core
     this.#link = link
     this.#payload = payload
@@ -29,9 +39,13 @@ export class RemoteConversation implements Conversation {
   }
 
   async request<Reply = unknown>(value: unknown, options: AskOptions = {}): Promise<Reply> {
-    checkOptions('options', options)
-    checkWait(options)
-    const { timeoutMs = DEFAULT_REPLY_TIMEOUT_MS, signal, causal = null, payload = this.#payload } = options
+    checkAskOptions(options)
+    const {
+      timeoutMs = DEFAULT_REPLY_TIMEOUT_MS,
+      signal,
+      causal = this.#link.causal,
+      payload = this.#payload,
+    } = options
     const what = `The request to '${this.subject}'`
     throwIfAborted(signal, what)
     const encoded = encodeValue(value, payload)
@@ -49,7 +63,7 @@ export class RemoteConversation implements Conversation {
     } catch (thrown) {
       const error = toLiminalError(thrown)
       request?.abandon(error)
-      throw error
+      throw await compensated(options.onCrash ?? this.#policy, this.subject, value, error)
     }
   }
 
@@ -57,8 +71,16 @@ export class RemoteConversation implements Conversation {
     this.#link.send(encodeValue(value, this.#payload))
   }
 
-  close(): Promise<void> {
-    return this.#link.close()
+  stream<Part = unknown>(value: unknown, options: Omit<StreamOptions, 'onCrash'> = {}): AsyncIterable<Part> {
+    checkAskOptions(options)
+    const causal = options.causal ?? this.#link.causal ?? undefined
+    const settings = { payload: this.#payload, ...options, ...(causal === undefined ? {} : { causal }) }
+    return streamParts<Part>(this.#core, this.subject, value, settings, this.#policy, this.#link)
+  }
+
+  async close(reason?: string): Promise<void> {
+    checkCloseReason(reason)
+    await this.#link.close(reason ?? null)
   }
 
   [Symbol.asyncDispose](): Promise<void> {

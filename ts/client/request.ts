@@ -20,6 +20,8 @@ export interface Question {
   readonly payload: Encoded
   readonly kind: PayloadKind
   readonly causal: CausalContext | null
+  /** Flags of the open, if there is one: what is done if the participant dies. Default: 0. */
+  readonly openFlags?: number
 }
 
 /** A message that waits for its own reply, on a stream of its own: nothing else on the wire could tell two replies apart. */

@@ -3,7 +3,6 @@ import { countOf, type Few, hasItem, itemsOf, withItem, withoutItem } from '../f
 import { ownBytes } from '../payload.ts'
 import { type Exit, type ExitReason, exitError, exitNormal, type PassiveProcess, type Pid } from '../process/index.ts'
 import { type CausalContext, NO_CAUSE } from '../protocol/index.ts'
-import { HandedBackError } from '../routing/index.ts'
 import { throwIfAborted, timeoutError, type WaitLimits } from '../waiting.ts'
 import type { MessageTerms } from './abandonable-message.ts'
 import { type ConversationEvent, ConversationHistory } from './conversation-history.ts'
@@ -268,7 +267,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     this.#note('handed-back', exchange.attempts)
     const { seat } = exchange
     if (seat === null || this.#terms.onCrash !== 'route-to-next') {
-      exchange.settleWith(new HandedBackError(error.message, { cause: error }))
+      exchange.settleUndone(error)
       return
     }
     this.#shunned ??= new Set()

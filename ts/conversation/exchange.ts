@@ -11,6 +11,8 @@ export interface ExchangeObserver {
   /** The participant is done. `reply` is good for this call, and `null` where none was wanted or the parts were all. */
   replied(reply: Uint8Array | null): void
   failed(error: LiminalError): void
+  /** The participant gave it back undone, and nobody else is asked. Default: it failed with that error. */
+  handedBack?(error: LiminalError): void
   /** A part of the reply, good for this call. Called only if the exchange was begun in parts. */
   part?(part: Uint8Array): void
 }
@@ -119,6 +121,13 @@ export class Exchange extends AbandonableMessage implements MessageFate {
   /** Settles it with an error, whichever attempt is underway. */
   settleWith(error: LiminalError): void {
     if (this.#close(false)) this.#observer.failed(error)
+  }
+
+  /** Its participant gave it back, and nobody else is asked. */
+  settleUndone(error: LiminalError): void {
+    if (!this.#close(false)) return
+    if (this.#observer.handedBack === undefined) this.#observer.failed(error)
+    else this.#observer.handedBack(error)
   }
 
   /** Nobody waits for it any more: it fails, and the participant is told so by its signal. */

@@ -3,6 +3,7 @@ import { ownBytes } from '../payload.ts'
 import { type Consumer, type DeliveryContext, type ExitListener, HandedBackError } from '../routing/index.ts'
 import { toLiminalError } from '../thrown.ts'
 import type { ConversationCore } from './conversation-core.ts'
+import type { ExchangeObserver } from './exchange.ts'
 import type { SourceRegistration } from './source-registration.ts'
 import type { Work } from './work.ts'
 
@@ -34,7 +35,7 @@ export class SourceConsumer implements Consumer<Work, Uint8Array> {
       const conversation = this.#open(reject)
       if (conversation === null) return
       const { attempt, deadline, key } = context
-      const observer = {
+      const observer: ExchangeObserver = {
         replied: (reply: Uint8Array | null): void => {
           resolve(ownBytes(reply ?? new Uint8Array(0)))
           conversation.close()
@@ -42,6 +43,10 @@ export class SourceConsumer implements Consumer<Work, Uint8Array> {
         failed: (error: LiminalError): void => {
           // The group hears of the exit, and knows what to do about it.
           if (!this.#registration.isOver) reject(error.code === 'PARTICIPANT_GONE' ? undone(error) : error)
+          conversation.close()
+        },
+        handedBack: (error: LiminalError): void => {
+          reject(undone(error))
           conversation.close()
         },
       }

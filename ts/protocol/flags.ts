@@ -1,5 +1,5 @@
 /**
- * Flag bits with a meaning. The low ones are liminal 1.0 (spec wire §4); 0x80, 0x40 and 0x20 are this project's extensions, valid only
+ * Flag bits with a meaning. The low ones are liminal 1.0 (spec wire §4); 0x80, 0x40, 0x20 and 0x10 are this project's extensions, valid only
  * on a connection that was granted the capability of the same section in docs/protocol.md.
  */
 
@@ -21,6 +21,8 @@ export const OPEN_OFFER = 0x80
 export const CONFIRM = 0x40
 /** On ConversationOpen, extension `WORK`: if the participant dies, its requests go to another one. */
 export const OPEN_REROUTE = 0x20
+/** On ConversationOpen, extension `WORK`: its requests are dispatched to the subject's group, so nobody has to answer the subject yet. */
+export const OPEN_DISPATCH = 0x10
 /** On ConversationMessage, Push and PushReply, extension `WORK`: a head stands before the payload, see `readHead`. */
 export const HAS_HEAD = 0x20
 /** On Push, extension `WORK`: nobody waits for the answer any more. */

@@ -8,12 +8,12 @@ export interface Reroute {
   readonly attempt: number
   /** `error`, `killed`, `noconnection`: how the consumer ended. `handed-back`: it gave the message back undone. */
   readonly reason: 'error' | 'killed' | 'noconnection' | 'handed-back'
-  /** What led to it. */
+  /** What led to it; `undefined` over a connection. */
   readonly cause: unknown
-  /** When its exit was observed, or the message was handed back. */
-  readonly observedAt: number
-  /** When the search for another consumer began. */
-  readonly startedAt: number
+  /** When its exit was observed, or the message was handed back; `null` where that was on another machine's clock. */
+  readonly observedAt: number | null
+  /** When the search for another consumer began; `null` likewise. */
+  readonly startedAt: number | null
   /** From the one to the other, never negative. */
   readonly microseconds: number
 }
@@ -42,14 +42,17 @@ export interface DispatchOutcome<Result = unknown> extends DispatchHistory {
  * A message that was not done. `NO_RESPONDER`: nobody to give it to. `TIMEOUT`, `ABORTED`. `LIMIT_EXCEEDED`: too many wait. `PARTICIPANT_GONE`: its consumers ended.
  * `RESPONDER_FAILED`: the consumer rejected it, with its reason as the cause. `SHUTTING_DOWN`: the group was closed.
  */
-export class DispatchError extends LiminalError implements DispatchHistory {
-  readonly attempts: number
+export class DispatchError extends LiminalError {
+  /** How many consumers it was delivered to; `null` over a connection, which only tells why it failed. */
+  readonly attempts: number | null
+  /** Where it was taken away again, in order; empty over a connection. */
   readonly reroutedFrom: readonly Reroute[]
 
-  constructor(code: ErrorCode, message: string, history: DispatchHistory, cause?: unknown) {
+  /** @param history `null` if it is not known. */
+  constructor(code: ErrorCode, message: string, history: DispatchHistory | null, cause?: unknown) {
     super(code, message, { cause })
-    this.attempts = history.attempts
-    this.reroutedFrom = history.reroutedFrom
+    this.attempts = history?.attempts ?? null
+    this.reroutedFrom = history?.reroutedFrom ?? []
   }
 
   override get name(): string {

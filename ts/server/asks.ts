@@ -1,4 +1,4 @@
-import type { AbandonListener, MessageFate, ParticipantMessage } from '../conversation/index.ts'
+import type { AbandonListener, MessageFate, ParticipantMessage, TakenListener } from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
 import { IntegerMap } from '../integer-map.ts'
 import type { SessionContext } from './context.ts'
@@ -6,7 +6,7 @@ import type { RemoteParticipant } from './remote-participant.ts'
 import type { ServerStreams } from './server-streams.ts'
 
 /** One request that the peer has to answer. */
-class Ask implements AbandonListener {
+class Ask implements AbandonListener, TakenListener {
   readonly streamId: number
   readonly participant: RemoteParticipant
   readonly done: MessageFate
@@ -21,6 +21,10 @@ class Ask implements AbandonListener {
 
   abandoned(error: LiminalError): void {
     this.#asks.abandon(this, error)
+  }
+
+  taken(count: number): void {
+    this.#asks.taken(this, count)
   }
 }
 
@@ -56,12 +60,28 @@ export class Asks {
     const ask = new Ask(this, streamId, participant, done)
     this.#byStream.set(streamId, ask)
     const failure = participant.transmit(streamId, message)
-    if (failure !== null) this.fail(streamId, failure)
-    else message.onAbandoned(ask)
+    if (failure !== null) {
+      this.handBack(streamId, failure)
+      return
+    }
+    message.onAbandoned(ask)
+    if (message.inParts) message.onTaken(ask)
   }
 
-  /** The answer came. It is good for this call. */
-  reply(streamId: number, reply: Uint8Array): void {
+  /** A part of the answer came. It is good for this call. */
+  part(streamId: number, part: Uint8Array): void {
+    this.#byStream.get(streamId)?.done.part(part)
+  }
+
+  /** Whoever asked has taken parts: the peer may send as many more. */
+  taken(ask: Ask, count: number): void {
+    const { streamId, participant } = ask
+    if (this.#byStream.get(streamId) !== ask || !participant.live) return
+    this.#context.output.reply({ type: 'Accept', flags: 0, streamId, referencedMessageId: String(count) })
+  }
+
+  /** The answer came. It is good for this call, and `null` where the parts were all. */
+  reply(streamId: number, reply: Uint8Array | null): void {
     this.#take(streamId)?.done.reply(reply)
   }
 

@@ -151,10 +151,20 @@ export class Output {
     return true
   }
 
-  /** Closes a conversation that was opened towards the peer. */
-  closeConversation(streamId: number, conversationId: number): void {
+  /** Closes a conversation that was opened towards the peer. @param reason for the peer, `null` if there is none. */
+  closeConversation(streamId: number, conversationId: number, reason: string | null): void {
     const { frames } = this.#options
-    if (this.#takesReply(frames.closeBytes)) frames.close(this.outbox, streamId, conversationId, 0)
+    if (reason !== null) {
+      const id = BigInt(conversationId)
+      this.reply({
+        type: 'ConversationClose',
+        flags: 0,
+        streamId,
+        conversationId: id,
+        reasonCode: null,
+        message: reason,
+      })
+    } else if (this.#takesReply(frames.closeBytes)) frames.close(this.outbox, streamId, conversationId, 0)
   }
 
   /**
@@ -168,10 +178,18 @@ export class Output {
       this.#options.frames.request(this.outbox, streamId, conversationId, null, payload)
       return true
     }
+    return this.answerWith(streamId, conversationId, payload, REPLY_REQUESTED)
+  }
+
+  /** The same with flags of its own: a part, the end of the parts, or a reply with a head. */
+  answerWith(streamId: number, conversationId: number | bigint, payload: Uint8Array, flags: number): boolean {
+    const length = messageHeadBytes(null) + payload.length
+    if (this.#closed || this.#overflowed) return true
     if (this.#waitingBytes > 0 && this.#waitingBytes + length > this.#options.answerBytes) return false
-    const envelope = { schemaId: NO_SCHEMA, causal: NO_CAUSE, payload: ownBytes(payload) }
+    const waits = this.#waiting.length > 0 || !this.hasRoom(length)
+    const envelope = { schemaId: NO_SCHEMA, causal: NO_CAUSE, payload: waits ? ownBytes(payload) : payload }
     const id = BigInt(conversationId)
-    this.#line({ type: 'ConversationMessage', flags: REPLY_REQUESTED, streamId, conversationId: id, envelope }, length)
+    this.#line({ type: 'ConversationMessage', flags, streamId, conversationId: id, envelope }, length)
     return true
   }
 

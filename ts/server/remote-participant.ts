@@ -2,6 +2,7 @@ import type { ConversationInfo, MessageFate, Participant, ParticipantMessage } f
 import { messageHeadBytes } from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
 import type { ExitReason } from '../process/index.ts'
+import { Capability, HAS_HEAD, IN_PARTS, NO_SCHEMA, REPLY_REQUESTED, withHead } from '../protocol/index.ts'
 import { type Asks, gone } from './asks.ts'
 import type { SessionContext } from './context.ts'
 
@@ -63,17 +64,34 @@ export class RemoteParticipant implements Participant {
       const text = `The request has ${message.payload.length} bytes; a frame of this server carries ${most} at most, header and all.`
       return new LiminalError('LIMIT_EXCEEDED', text)
     }
-    if (output.message(streamId, this.number, message)) return null
+    const isPlain = !message.inParts && message.attempt === 1 && message.deadline === null && message.key === null
+    const isSent = isPlain ? output.message(streamId, this.number, message) : this.#offer(streamId, message)
+    if (isSent) return null
     const text = `The connection of the responder of '${this.subject}' is too far behind; try again later.`
     return output.closed ? gone(this.subject) : new LiminalError('OUTBOX_FULL', text)
   }
 
+  /** The same with what the peer is told beside the content, as far as it understands that. */
+  #offer(streamId: number, message: ParticipantMessage): boolean {
+    const { attempt, deadline, key, causal, inParts, replyRequested } = message
+    let { payload } = message
+    let flags = replyRequested ? REPLY_REQUESTED : 0
+    if (inParts && this.#context.granted(Capability.STREAMS)) flags |= IN_PARTS
+    if (this.#context.granted(Capability.WORK) && (attempt > 1 || deadline !== null || key !== null)) {
+      payload = withHead({ attempt, deadline: deadline ?? undefined, key: key ?? undefined }, payload)
+      flags |= HAS_HEAD
+    }
+    const conversationId = BigInt(this.number)
+    const envelope = { schemaId: NO_SCHEMA, causal, payload }
+    return this.#context.output.offer({ type: 'ConversationMessage', flags, streamId, conversationId, envelope })
+  }
+
   /** The asking side is done. The peer is told. */
-  close(_reason: string | null): void {
+  close(reason: string | null): void {
     if (!this.#live) return
     this.#live = false
     this.#keeper.closed(this)
-    this.#context.output.closeConversation(this.streamId, this.number)
+    this.#context.output.closeConversation(this.streamId, this.number, reason)
   }
 
   /** The connection ends: nothing is written to the peer any more. */

@@ -290,6 +290,7 @@ export class Session implements SessionContext {
   }
 
   #accept(frame: Accept): void {
+    if (this.#exchange?.conversations.taken(frame) === true) return
     this.#subscriptions.accept(frame)
     // A subscriber that goes on accepting is waited for.
     if (this.#phase === 'draining') this.#timer?.refresh()

@@ -1,23 +1,47 @@
+import { checkName } from '../../arguments.ts'
+import { dispatchWork } from '../../bus/index.ts'
 import { CoarseClock } from '../../coarse-clock.ts'
 import type { FrameBatch } from '../../codec/index.ts'
 import {
   type Exchange as BusExchange,
   type ConversationCore,
   type ConversationOwner,
+  type ConversationTerms,
   type ExchangeObserver,
+  type MessageTerms,
   messageHeadBytes,
+  Work,
 } from '../../conversation/index.ts'
 import { LiminalError } from '../../errors.ts'
 import { type Few, hasItem, itemsOf, withItem, withoutItem } from '../../few.ts'
 import { IntegerMap } from '../../integer-map.ts'
-import type { CausalContext, ConversationClose } from '../../protocol/index.ts'
-import { Column, HEAD_WIDTH, REPLY_REQUESTED, ROW_WIDTH } from '../../protocol/index.ts'
+import { ownBytes } from '../../payload.ts'
+import type { Accept, CausalContext, ConversationClose, DispatchHead } from '../../protocol/index.ts'
+import {
+  Capability,
+  Column,
+  HAS_HEAD,
+  HEAD_WIDTH,
+  IN_PARTS,
+  OPEN_DISPATCH,
+  OPEN_REROUTE,
+  REPLY_REQUESTED,
+  ROW_WIDTH,
+  readDispatchHead,
+  readHead,
+  withHead,
+} from '../../protocol/index.ts'
+import type { DispatchOutcome } from '../../routing/index.ts'
 import { toLiminalError } from '../../thrown.ts'
 import { timeoutError } from '../../waiting.ts'
 import type { SessionContext } from '../context.ts'
 
 /** The longest that a request of a peer with a deadline of its own is kept, in milliseconds. */
 const LONGEST_REQUEST_MS = 600_000
+
+const NOTHING = new Uint8Array(0)
+const ASKED_IN_PARTS: MessageTerms = { inParts: true }
+const REROUTED: ConversationTerms = { onCrash: 'route-to-next' }
 
 /** A request without an answer yet. */
 class Pending implements ExchangeObserver {
@@ -31,20 +55,44 @@ class Pending implements ExchangeObserver {
   exchange: BusExchange | null = null
   readonly #conversations: Conversations
 
-  constructor(conversations: Conversations, entry: Entry, streamId: number, bytes: number, deadline: number) {
+  constructor(
+    conversations: Conversations,
+    entry: Entry,
+    streamId: number,
+    bytes: number,
+    deadline: number,
+    inParts: boolean,
+  ) {
     this.#conversations = conversations
+    this.inParts = inParts
     this.entry = entry
     this.streamId = streamId
     this.bytes = bytes
     this.deadline = deadline
   }
 
+  /** What it was dispatched with, to end the dispatch by; `null` for a message of a conversation. */
+  dispatching: AbortController | null = null
+  /** Whether its reply comes in parts. */
+  readonly inParts: boolean
+
   replied(reply: Uint8Array | null): void {
-    if (reply !== null) this.#conversations.answered(this, reply)
+    if (reply !== null) this.#conversations.answered(this, reply, REPLY_REQUESTED)
+    else if (this.inParts) this.#conversations.answered(this, NOTHING, REPLY_REQUESTED | IN_PARTS)
+  }
+
+  part(part: Uint8Array): void {
+    this.#conversations.partCame(this, part)
   }
 
   failed(error: LiminalError): void {
     this.#conversations.failed(this, error)
+  }
+
+  /** Nobody waits for it any more. */
+  abandon(error: LiminalError): void {
+    this.exchange?.abandon(error)
+    this.dispatching?.abort(error)
   }
 }
 
@@ -54,15 +102,18 @@ class Entry implements ConversationOwner {
   /** The stream of the open, where the peer hears of an end that it did not ask for. */
   readonly streamId: number
   core: ConversationCore | null = null
+  /** The subject to whose group its requests are dispatched; `null` for a conversation. */
+  readonly dispatchTo: string | null
   pending: Few<Pending> = null
   /** What ended it from the other side, for a peer that can only be told when it asks. */
   error: LiminalError | null = null
   readonly #conversations: Conversations
 
-  constructor(conversations: Conversations, id: number | bigint, streamId: number) {
+  constructor(conversations: Conversations, id: number | bigint, streamId: number, dispatchTo: string | null) {
     this.#conversations = conversations
     this.id = id
     this.streamId = streamId
+    this.dispatchTo = dispatchTo
   }
 
   ended(error: LiminalError | null): void {
@@ -74,6 +125,8 @@ class Entry implements ConversationOwner {
 export class Conversations {
   readonly #context: SessionContext
   readonly #entries = new IntegerMap<Entry>(2)
+  /** Requests whose replies come in parts, by their streams. */
+  readonly #streaming = new Map<number, Pending>()
   /** For requests of peers with a deadline of their own. */
   #clock: CoarseClock | null = null
   #pending = 0
@@ -97,8 +150,10 @@ export class Conversations {
   }
 
   /** `held` is what the peer has open beside these: its responders. Returns whether it was opened. */
-  open(streamId: number, id: number | bigint, subject: string, held: number): boolean {
-    const entry = new Entry(this, id, streamId)
+  open(streamId: number, id: number | bigint, subject: string, flags: number, held: number): boolean {
+    const works = (flags & (OPEN_DISPATCH | OPEN_REROUTE)) !== 0 && this.#context.granted(Capability.WORK)
+    const dispatches = works && (flags & OPEN_DISPATCH) !== 0
+    const entry = new Entry(this, id, streamId, dispatches ? subject : null)
     try {
       const { refusing, options } = this.#context
       if (refusing !== null) throw refusing
@@ -109,7 +164,8 @@ export class Conversations {
           `A connection may hold ${most} conversations and responders; close one first.`,
         )
       }
-      entry.core = this.#context.bus.conversations.open(subject, entry)
+      if (dispatches) checkName('subject', subject)
+      else entry.core = this.#context.bus.conversations.open(subject, entry, works ? REROUTED : null)
     } catch (thrown) {
       this.#refuse(streamId, id, toLiminalError(thrown))
       return false
@@ -123,6 +179,11 @@ export class Conversations {
     const streamId = batch.columns[at + Column.STREAM] >>> 0
     const id = batch.key(row)
     const entry = this.#entries.get(id)
+    const flags = batch.columns[at + Column.FLAGS]
+    if (entry !== undefined && entry.dispatchTo !== null) {
+      this.#dispatch(entry, entry.dispatchTo, streamId, flags, batch.payload(row), batch.causal(row))
+      return
+    }
     const core = entry?.core ?? null
     if (entry === undefined || core === null) {
       const text = `No conversation ${id} is open on this connection; open it first.`
@@ -131,8 +192,7 @@ export class Conversations {
     }
     const payload = batch.payload(row)
     const causal = batch.causal(row)
-    if ((batch.columns[at + Column.FLAGS] & REPLY_REQUESTED) !== 0)
-      this.#request(entry, core, streamId, payload, causal)
+    if ((flags & REPLY_REQUESTED) !== 0) this.#request(entry, core, streamId, flags, payload, causal)
     else this.#send(entry, core, streamId, payload, causal)
   }
 
@@ -142,39 +202,103 @@ export class Conversations {
     const underway = itemsOf(this.#entries.get(id)?.pending ?? null)
     const pending = underway.find((request) => request.streamId === streamId)
     if (pending === undefined || !this.#take(pending)) return
-    pending.exchange?.abandon(new LiminalError('ABORTED', 'The asking side gave this request up.'))
+    pending.abandon(new LiminalError('ABORTED', 'The asking side gave this request up.'))
     this.#context.settled()
   }
 
-  /** Requests underway are answered with an error first. An id that is not open is as good as closed. */
-  close(id: number | bigint): void {
+  /** Accept: the peer has taken so many parts. Returns whether the stream is one of these. */
+  taken({ streamId, referencedMessageId }: Accept): boolean {
+    const pending = this.#streaming.get(streamId)
+    if (pending === undefined) return false
+    if (/^\d{1,15}$/.test(referencedMessageId)) pending.exchange?.take(Number(referencedMessageId))
+    return true
+  }
+
+  /** Requests underway are answered with an error first. An id that is not open is as good as closed. @param reason for the participant. */
+  close(id: number | bigint, reason: string | null): void {
     const entry = this.#entries.get(id)
-    if (entry !== undefined) this.#close(entry, null)
+    if (entry !== undefined) this.#close(entry, null, reason)
   }
 
   /** The connection is over: everybody who works for this peer hears of it. */
   closeAll(error: LiminalError): void {
-    for (const entry of this.#entries.values()) this.#close(entry, error)
+    for (const entry of this.#entries.values()) this.#close(entry, error, null)
   }
 
-  #request(entry: Entry, core: ConversationCore, streamId: number, payload: Uint8Array, causal: CausalContext): void {
-    const { refusing, options } = this.#context
-    const full = refusing ?? this.#full(payload.length)
-    if (full !== null) {
-      this.#refuse(streamId, entry.id, full)
-      return
-    }
-    const extended = this.#context.capabilities !== 0
-    const deadline = extended ? this.#deadline() : Number.POSITIVE_INFINITY
-    const pending = new Pending(this, entry, streamId, payload.length, deadline)
-    entry.pending = withItem(entry.pending, pending)
-    this.#pending++
-    this.#pendingBytes += pending.bytes
+  #request(
+    entry: Entry,
+    core: ConversationCore,
+    streamId: number,
+    flags: number,
+    payload: Uint8Array,
+    causal: CausalContext,
+  ): void {
+    const inParts = (flags & IN_PARTS) !== 0 && this.#context.granted(Capability.STREAMS)
+    const pending = this.#admit(entry, streamId, payload.length, inParts)
+    if (pending === null) return
+    const limits = this.#context.capabilities !== 0 ? null : { timeoutMs: this.#context.options.replyTimeoutMs }
     try {
-      pending.exchange = core.ask(payload, causal, extended ? null : { timeoutMs: options.replyTimeoutMs }, pending)
+      pending.exchange = core.ask(payload, causal, limits, pending, inParts ? ASKED_IN_PARTS : null)
     } catch (thrown) {
       this.failed(pending, toLiminalError(thrown))
     }
+  }
+
+  /** Takes a request in, or refuses it. */
+  #admit(entry: Entry, streamId: number, bytes: number, inParts: boolean): Pending | null {
+    const full = this.#context.refusing ?? this.#full(bytes)
+    if (full !== null) {
+      this.#refuse(streamId, entry.id, full)
+      return null
+    }
+    const deadline = this.#context.capabilities !== 0 ? this.#deadline() : Number.POSITIVE_INFINITY
+    const pending = new Pending(this, entry, streamId, bytes, deadline, inParts)
+    entry.pending = withItem(entry.pending, pending)
+    this.#pending++
+    this.#pendingBytes += pending.bytes
+    if (inParts) this.#streaming.set(streamId, pending)
+    return pending
+  }
+
+  #dispatch(
+    entry: Entry,
+    subject: string,
+    streamId: number,
+    flags: number,
+    bytes: Uint8Array,
+    causal: CausalContext,
+  ): void {
+    let options: DispatchHead | null = null
+    let payload = bytes
+    try {
+      if ((flags & REPLY_REQUESTED) === 0) throw unanswerable(subject)
+      if ((flags & HAS_HEAD) !== 0) {
+        const headed = readHead(bytes)
+        options = readDispatchHead(headed)
+        payload = headed.payload
+      }
+    } catch (thrown) {
+      this.#refuse(streamId, entry.id, toLiminalError(thrown))
+      return
+    }
+    const pending = this.#admit(entry, streamId, payload.length, false)
+    if (pending === null) return
+    const dispatching = new AbortController()
+    pending.dispatching = dispatching
+    const work = new Work(ownBytes(payload), causal)
+    dispatchWork(this.#context.bus.conversations, subject, work, { ...options, signal: dispatching.signal }).then(
+      ({ value, ...outcome }) => this.#dispatched(pending, value, outcome),
+      (thrown: unknown) => this.failed(pending, failureOf(thrown)),
+    )
+  }
+
+  #dispatched(pending: Pending, value: Uint8Array, outcome: Omit<DispatchOutcome<unknown>, 'value'>): void {
+    const { deliveredTo, attempts, reroutedFrom, queuedMs, durationMs } = outcome
+    const rerouted = reroutedFrom.map(({ consumer, attempt, reason, microseconds }) => {
+      return { consumer, attempt, reason, microseconds }
+    })
+    const head = { outcome: { deliveredTo, attempts, reroutedFrom: rerouted, queuedMs, durationMs } }
+    this.answered(pending, withHead(head, value), REPLY_REQUESTED | HAS_HEAD)
   }
 
   #deadline(): number {
@@ -184,9 +308,10 @@ export class Conversations {
 
   #expire(tick: number): boolean {
     for (const entry of this.#entries.values()) {
-      for (const { deadline, exchange } of itemsOf(entry.pending)) {
-        if (deadline > tick || exchange === null) continue
-        exchange.abandon(timeoutError(LONGEST_REQUEST_MS, `The request to '${entry.core?.subject}'`))
+      for (const pending of itemsOf(entry.pending)) {
+        if (pending.deadline > tick) continue
+        const subject = entry.dispatchTo ?? entry.core?.subject ?? ''
+        pending.abandon(timeoutError(LONGEST_REQUEST_MS, `The request to '${subject}'`))
       }
     }
     return this.#pending > 0
@@ -228,7 +353,7 @@ export class Conversations {
   }
 
   /** See Pending. */
-  answered(pending: Pending, reply: Uint8Array): void {
+  answered(pending: Pending, reply: Uint8Array, flags: number): void {
     if (!this.#take(pending)) return
     const { output, options } = this.#context
     const { entry, streamId } = pending
@@ -236,11 +361,25 @@ export class Conversations {
     if (messageHeadBytes(null) + reply.length > most) {
       const text = `The reply has ${reply.length} bytes; a frame of this server carries ${most} at most, header and all.`
       this.#refuse(streamId, entry.id, new LiminalError('LIMIT_EXCEEDED', text))
-    } else if (!output.answer(streamId, entry.id, reply)) {
+    } else if (
+      !(flags === REPLY_REQUESTED
+        ? output.answer(streamId, entry.id, reply)
+        : output.answerWith(streamId, entry.id, reply, flags))
+    ) {
       const text = `The reply has ${reply.length} bytes, and too many replies wait for this connection already; ask for less at once.`
       this.#refuse(streamId, entry.id, new LiminalError('LIMIT_EXCEEDED', text))
     }
     this.#context.settled()
+  }
+
+  /** See Pending. What is sent is bounded by the window, which the peer moves, and by what may wait for room. */
+  partCame(pending: Pending, part: Uint8Array): void {
+    const { output, options } = this.#context
+    const { entry, streamId } = pending
+    const fits = messageHeadBytes(null) + part.length <= options.limits.frameBytes
+    if (fits && output.answerWith(streamId, entry.id, part, IN_PARTS)) return
+    const text = `A part of the reply has ${part.length} bytes, and ${fits ? 'too many replies wait for this connection already' : 'no frame of this server carries so many'}.`
+    pending.abandon(new LiminalError('LIMIT_EXCEEDED', text))
   }
 
   /** See Pending. */
@@ -257,6 +396,7 @@ export class Conversations {
     entry.pending = withoutItem(entry.pending, pending)
     this.#pending--
     this.#pendingBytes -= pending.bytes
+    if (pending.inParts) this.#streaming.delete(pending.streamId)
     return true
   }
 
@@ -279,15 +419,18 @@ export class Conversations {
   }
 
   /** @param error what requests underway are answered with; `null`: that the peer closed it. Most conversations end with none, so it is made when needed. */
-  #close(entry: Entry, error: LiminalError | null): void {
+  #close(entry: Entry, error: LiminalError | null, reason: string | null): void {
     this.#entries.delete(entry.id)
     if (entry.pending !== null) this.#failPending(entry, error ?? closedUnderway(entry))
     // Without an error: messages that want no reply are finished, requests are answered already.
-    entry.core?.close()
+    entry.core?.close(undefined, reason ?? undefined)
   }
 
   #failPending(entry: Entry, error: LiminalError): void {
-    for (const pending of itemsOf(entry.pending)) this.failed(pending, error)
+    for (const pending of itemsOf(entry.pending)) {
+      this.failed(pending, error)
+      pending.dispatching?.abort(error)
+    }
   }
 
   #refuse(streamId: number, id: number | bigint, error: LiminalError): void {
@@ -295,6 +438,18 @@ export class Conversations {
     const conversationId = BigInt(id)
     this.#context.output.converse({ type: 'ConversationError', flags: 0, streamId, conversationId, ...refusal })
   }
+}
+
+function unanswerable(subject: string): LiminalError {
+  return new LiminalError('INVALID_ARGUMENT', `What is dispatched to '${subject}' has to want a reply.`)
+}
+
+/** A dispatch fails with what happened to it; what the consumer said is the cause, and what the asker is told. */
+function failureOf(thrown: unknown): LiminalError {
+  const error = toLiminalError(thrown)
+  const { cause } = error
+  if (error.code !== 'RESPONDER_FAILED' || !(cause instanceof Error)) return error
+  return new LiminalError('RESPONDER_FAILED', `${error.message} ${cause.message}`, { cause })
 }
 
 function closedUnderway(entry: Entry): LiminalError {

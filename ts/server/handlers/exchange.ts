@@ -17,6 +17,8 @@ import { Responders } from './responder.ts'
 
 /** Offset of the subject's length in a ConversationOpen frame. */
 const SUBJECT_AT = HEADER_BYTES + 8
+/** Bytes of a ConversationClose with neither reason nor text. */
+const EMPTY_CLOSE_BYTES = HEADER_BYTES + 8 + 2
 
 /**
  * The conversation frames of a session, in both directions. What the peer opened, conversations and registrations, lives on odd streams under ids of the
@@ -60,10 +62,11 @@ export class Exchange {
     const lengthAt = columns[at + Column.START] + SUBJECT_AT
     const length = columns[at + Column.LENGTH] - SUBJECT_AT - 4
     const subject = this.#subject.read(bytes, lengthAt + 4, length)
-    const isOffer = (columns[at + Column.FLAGS] & OPEN_OFFER) !== 0 && this.#context.granted(Capability.RESPONDERS)
+    const flags = columns[at + Column.FLAGS]
+    const isOffer = (flags & OPEN_OFFER) !== 0 && this.#context.granted(Capability.RESPONDERS)
     const opened = isOffer
       ? this.responders.offer(streamId, id, subject, this.conversations.size)
-      : this.conversations.open(streamId, id, subject, this.responders.size)
+      : this.conversations.open(streamId, id, subject, flags, this.responders.size)
     if (opened) this.#context.confirm(batch, row)
   }
 
@@ -89,7 +92,7 @@ export class Exchange {
       const frame = batch.frame(row)
       if (frame.type === 'ConversationClose') this.responders.leave(frame)
     } else if (this.responders.has(id)) this.responders.withdraw(id)
-    else this.conversations.close(id)
+    else this.conversations.close(id, reasonOf(batch, row))
     this.#context.confirm(batch, row)
     this.#context.settled()
   }
@@ -109,6 +112,14 @@ export class Exchange {
     const conversationId = BigInt(id)
     this.#context.output.converse({ type: 'ConversationError', flags: 0, streamId, conversationId, ...refusal })
   }
+}
+
+/** What the peer says to its close, `null` if nothing. */
+function reasonOf(batch: FrameBatch, row: number): string | null {
+  // Mostly it says nothing, and no object has to be made for that.
+  if (batch.columns[HEAD_WIDTH + row * ROW_WIDTH + Column.LENGTH] <= EMPTY_CLOSE_BYTES) return null
+  const frame = batch.frame(row)
+  return frame.type === 'ConversationClose' ? frame.message : null
 }
 
 function streamOf({ columns }: FrameBatch, row: number): number {

@@ -5,12 +5,15 @@ import { type ErrorCode, LiminalError } from '../../errors.ts'
 import { IntegerMap } from '../../integer-map.ts'
 import { type ExitReason, exitError } from '../../process/index.ts'
 import {
+  Capability,
   Column,
   type ConversationClose,
   type ConversationError,
   codeOf,
   HEAD_WIDTH,
   HEADER_BYTES,
+  IN_PARTS,
+  REPLY_REQUESTED,
   ROW_WIDTH,
 } from '../../protocol/index.ts'
 import { toLiminalError } from '../../thrown.ts'
@@ -101,10 +104,16 @@ export class Responders implements ParticipantKeeper {
     this.#registrations.clear()
   }
 
-  /** The peer answers a request. An answer that nobody waits for any more is dropped. */
+  /** The peer answers a request, or a part of it. An answer that nobody waits for any more is dropped. */
   reply(batch: FrameBatch, row: number): void {
-    const streamId = batch.columns[HEAD_WIDTH + row * ROW_WIDTH + Column.STREAM] >>> 0
-    if (this.#asks.participant(streamId)?.number === batch.key(row)) this.#asks.reply(streamId, batch.payload(row))
+    const at = HEAD_WIDTH + row * ROW_WIDTH
+    const streamId = batch.columns[at + Column.STREAM] >>> 0
+    if (this.#asks.participant(streamId)?.number !== batch.key(row)) return
+    const flags = batch.columns[at + Column.FLAGS]
+    if ((flags & IN_PARTS) === 0 || !this.#context.granted(Capability.STREAMS)) {
+      this.#asks.reply(streamId, batch.payload(row))
+    } else if ((flags & REPLY_REQUESTED) === 0) this.#asks.part(streamId, batch.payload(row))
+    else this.#asks.reply(streamId, null)
   }
 
   /** The peer fails one request, or, on the stream of the open, the conversation. */

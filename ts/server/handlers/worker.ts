@@ -125,14 +125,15 @@ export class Workers {
     const before = this.#current
     if (before !== null) this.#retire(before)
     this.#current = worker
-    worker.register()
-    sayWorkerRegistered(worker.info)
+    // First of all: work may wait for it, and what comes before the answer finds nobody there.
     this.#context.output.reply({
       type: 'WorkerRegisterAck',
       flags: 0,
       streamId: frame.streamId,
       outcome: { status: 'Accepted', reason: null },
     })
+    worker.register()
+    sayWorkerRegistered(worker.info)
   }
 
   /** @throws what the hook throws, and `TIMEOUT`. */
