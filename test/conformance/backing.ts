@@ -1,4 +1,4 @@
-import type { Bus } from '../../ts/bus/index.ts'
+import type { Bus, Responder, Worker } from '../../ts/bus/index.ts'
 import type { ChannelDeclaration } from '../../ts/channel/index.ts'
 
 /** What the tests of the suite ask of the bus, or the server, that they run against. */
@@ -24,6 +24,12 @@ export interface BackingOptions {
 export interface Backing {
   /** A bus on it. In one process this may be the same one every time; otherwise each call connects anew. */
   bus(): Promise<Bus>
+  /** Lets whoever answers there die, as a process that is killed does. */
+  crash(bus: Bus, responder: Responder | Worker): void
+  /** Resolves once everything that was sent before has arrived on both sides. */
+  settled(): Promise<void>
+  /** Conversations that the bus has open. */
+  conversations(): number
   /** Closes everything. Called once, after each test. */
   close(): Promise<void>
 }

@@ -1,4 +1,5 @@
-import { createBus } from '../../ts/bus/index.ts'
+import { createBus, LocalResponder, LocalWorker } from '../../ts/bus/index.ts'
+import { exitKilled } from '../../ts/process/index.ts'
 import { describeBusConformance } from './suite.ts'
 
 describeBusConformance('a bus in the process', async ({ smallQueues = false, ...options }) => {
@@ -6,5 +7,15 @@ describeBusConformance('a bus in the process', async ({ smallQueues = false, ...
     ...options,
     ...(smallQueues && { subscriptionQueue: { maxDeliveries: 64, holdMs: 50, stallMs: 10 } }),
   })
-  return { bus: async () => bus, close: () => bus.close() }
+  return {
+    bus: async () => bus,
+    crash: (_bus, responder) => {
+      if (!(responder instanceof LocalResponder || responder instanceof LocalWorker))
+        throw new Error('It is not of this bus.')
+      responder.process?.exit(exitKilled())
+    },
+    settled: () => new Promise((resolve) => setImmediate(resolve)),
+    conversations: () => bus.conversations().length,
+    close: () => bus.close(),
+  }
 })

@@ -3,7 +3,9 @@ import type { Backing, BackingFactory, BackingOptions } from './backing.ts'
 import { closingTests } from './closing.ts'
 import { conversingTests } from './conversing.ts'
 import { publishingTests } from './publishing.ts'
+import { streamingTests } from './streaming.ts'
 import { subscribingTests } from './subscribing.ts'
+import { survivingTests } from './surviving.ts'
 import { workingTests } from './working.ts'
 
 export type { Backing, BackingFactory, BackingOptions } from './backing.ts'
@@ -27,6 +29,8 @@ export function describeBusConformance(name: string, factory: BackingFactory): v
     describe('publishing', () => publishingTests(setup))
     describe('subscribing', () => subscribingTests(setup))
     describe('conversing', () => conversingTests(setup))
+    describe('surviving', () => survivingTests(setup))
+    describe('streaming', () => streamingTests(setup))
     describe('working', () => workingTests(setup))
     describe('closing', () => closingTests(setup))
   })

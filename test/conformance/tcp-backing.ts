@@ -1,6 +1,7 @@
 import { type Bus, createBus } from '../../ts/bus/index.ts'
 import { type ClientOptions, connect } from '../../ts/client/index.ts'
 import { type Codec, nativeCodec } from '../../ts/codec/index.ts'
+import { exitKilled } from '../../ts/process/index.ts'
 import { type ServerOptions, serve } from '../../ts/server/index.ts'
 import type { BackingFactory } from './backing.ts'
 
@@ -21,10 +22,22 @@ export function tcpBacking(serverOptions: ServerOptions, clientOptions: ClientOp
     const clients: Bus[] = []
     return {
       async bus() {
-        const client = await connect(server.url, clientOptions)
+        // Who is killed stays dead.
+        const client = await connect(server.url, { reconnect: false, ...clientOptions })
         clients.push(client)
         return client
       },
+      crash(bus) {
+        // Connections are counted as they come.
+        const session = server.sessions.find(({ id }) => id === clients.indexOf(bus) + 1)
+        if (session === undefined) throw new Error('This bus has no connection any more.')
+        local.processes.exit(session.pid, exitKilled())
+      },
+      async settled() {
+        // Twice there and back: what one side was told, and what it said to that.
+        for (const _ of [1, 2]) await Promise.all(clients.map((client) => client.ask('nobody', null).catch(() => {})))
+      },
+      conversations: () => local.conversations().length,
       async close() {
         for (const client of clients) await client.close()
         await server.close()

@@ -17,6 +17,7 @@ export { dispatchWork, type GroupOptions } from './dispatch-work.ts'
 export { LocalBus } from './local-bus.ts'
 export { LocalResponder } from './local-responder.ts'
 export type { SubscriptionQueueLimits } from './local-sink.ts'
+export { LocalWorker } from './local-worker.ts'
 export { Outcome } from './outcome.ts'
 export { DEFAULT_PART_TIMEOUT_MS, type PartSink, type PartSource, Parts } from './parts.ts'
 export {

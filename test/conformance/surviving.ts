@@ -1,0 +1,248 @@
+import { expect, it } from 'vitest'
+import { type BehaviourContext, CompensatedError, type Crash } from '../../ts/bus/index.ts'
+import type { Setup } from './suite.ts'
+import { deferred, failure, numbers } from './tools.ts'
+
+const never = (): Promise<never> => new Promise(() => {})
+
+/** What becomes of requests whose participant crashes, or does not. */
+export function survivingTests(setup: Setup): void {
+  it('tells everybody who waits at once that the participant crashed', async () => {
+    const backing = await setup()
+    const [asker, answerer] = [await backing.bus(), await backing.bus()]
+    const all = deferred()
+    let begun = 0
+    const responder = answerer.respond('work', () => {
+      if (++begun === 20) all.resolve()
+      return never()
+    })
+    await responder.ready()
+    const pending = numbers(20).map((number) =>
+      failure(() => asker.ask('work', number, { timeoutMs: 20_000 }), 'PARTICIPANT_GONE'),
+    )
+    await all.promise
+    backing.crash(answerer, responder)
+    const errors = await Promise.all(pending)
+    expect(errors.every(({ retryable }) => retryable)).toBe(true)
+    await failure(() => asker.ask('work', 1), 'NO_RESPONDER')
+  })
+
+  it('gives the request to another participant, with the attempt raised', async () => {
+    const backing = await setup()
+    const [asker, one, two] = [await backing.bus(), await backing.bus(), await backing.bus()]
+    const begun = deferred<BehaviourContext>()
+    const first = one.respond('work', (_, context) => {
+      begun.resolve(context)
+      return never()
+    })
+    await first.ready()
+    const pending = asker.ask('work', { n: 1 }, { onCrash: 'route-to-next', timeoutMs: 20_000 })
+    expect((await begun.promise).attempt).toBe(1)
+    await two.respond('work', (request, { attempt }) => ({ request, attempt })).ready()
+    backing.crash(one, first)
+    expect(await pending).toEqual({ request: { n: 1 }, attempt: 2 })
+  })
+
+  it('fails the request if nobody else is there', async () => {
+    const backing = await setup()
+    const [asker, one] = [await backing.bus(), await backing.bus()]
+    const begun = deferred()
+    const only = one.respond('work', () => {
+      begun.resolve()
+      return never()
+    })
+    await only.ready()
+    const pending = failure(
+      () => asker.ask('work', 1, { onCrash: 'route-to-next', timeoutMs: 20_000 }),
+      'PARTICIPANT_GONE',
+    )
+    await begun.promise
+    backing.crash(one, only)
+    await pending
+  })
+
+  it('tries three participants and no more', async () => {
+    const backing = await setup()
+    const asker = await backing.bus()
+    const attempts: number[] = []
+    let next = deferred()
+    const victims = []
+    for (const _ of numbers(4)) {
+      const bus = await backing.bus()
+      const responder = bus.respond('deadly', (_request, { attempt }) => {
+        attempts.push(attempt)
+        next.resolve()
+        return never()
+      })
+      victims.push({ bus, responder })
+    }
+    for (const { responder } of victims) await responder.ready()
+    const second = failure(
+      () => asker.ask('deadly', 2, { onCrash: 'route-to-next', timeoutMs: 20_000 }),
+      'PARTICIPANT_GONE',
+    )
+    for (const round of numbers(3)) {
+      await next.promise
+      next = deferred()
+      const victim = victims[round]
+      backing.crash(victim.bus, victim.responder)
+    }
+    await second
+    expect(attempts).toEqual([1, 2, 3])
+  })
+
+  it('does not run a request again that was answered, with a value or with a throw', async () => {
+    const backing = await setup()
+    const [asker, one, two] = [await backing.bus(), await backing.bus(), await backing.bus()]
+    let calls = 0
+    const refuse = (request: unknown): unknown => {
+      calls++
+      if (request === 'throw') throw new Error('no')
+      return request
+    }
+    const first = one.respond('work', refuse)
+    const second = two.respond('work', refuse)
+    await Promise.all([first.ready(), second.ready()])
+    expect(await asker.ask('work', 'value', { onCrash: 'route-to-next' })).toBe('value')
+    await failure(() => asker.ask('work', 'throw', { onCrash: 'route-to-next' }), 'RESPONDER_FAILED')
+    expect(calls).toBe(2)
+    backing.crash(one, first)
+    await failure(() => asker.ask('work', 'throw', { onCrash: 'route-to-next' }), 'RESPONDER_FAILED')
+    expect(calls).toBe(3)
+  })
+
+  it('goes on with a conversation whose participant crashed between two messages', async () => {
+    const backing = await setup()
+    const [asker, one, two] = [await backing.bus(), await backing.bus(), await backing.bus()]
+    const first = one.respond('chat', () => 'one')
+    await first.ready()
+    await using conversation = await asker.converse('chat', { onCrash: 'route-to-next' })
+    expect(await conversation.request(1)).toBe('one')
+    await two.respond('chat', () => 'two').ready()
+    backing.crash(one, first)
+    await backing.settled()
+    expect(await conversation.request(2)).toBe('two')
+  })
+
+  it('ends a conversation whose participant crashed, if it is told to do nothing else', async () => {
+    const backing = await setup()
+    const [asker, one] = [await backing.bus(), await backing.bus()]
+    const responder = one.respond('chat', () => 'one')
+    await responder.ready()
+    const conversation = await asker.converse('chat')
+    expect(await conversation.request(1)).toBe('one')
+    const ended = failure(() => conversation.closed, 'PARTICIPANT_GONE')
+    backing.crash(one, responder)
+    await ended
+    await failure(() => conversation.request(2), 'PARTICIPANT_GONE')
+  })
+
+  it('runs the compensation, and says how it went', async () => {
+    const backing = await setup()
+    const asker = await backing.bus()
+    const crashed = async (compensate: (crash: Crash) => unknown): Promise<CompensatedError> => {
+      const bus = await backing.bus()
+      const begun = deferred()
+      const responder = bus.respond('book', () => {
+        begun.resolve()
+        return never()
+      })
+      await responder.ready()
+      const pending = failure(
+        () => asker.ask('book', 'room 7', { onCrash: { compensate }, timeoutMs: 20_000 }),
+        'PARTICIPANT_GONE',
+      )
+      await begun.promise
+      backing.crash(bus, responder)
+      const error = await pending
+      if (!(error instanceof CompensatedError)) throw error
+      return error
+    }
+    const done = await crashed(async ({ subject, request, error }) => `${subject}: ${request}: ${error.code}`)
+    expect(done.compensation).toEqual({ is: 'done', value: 'book: room 7: PARTICIPANT_GONE' })
+    const failed = await crashed(() => {
+      throw new Error('cannot cancel')
+    })
+    expect(failed.compensation).toMatchObject({ is: 'failed', error: { message: 'cannot cancel' } })
+  })
+
+  it('runs no compensation for an answer', async () => {
+    const backing = await setup()
+    const [asker, one] = [await backing.bus(), await backing.bus()]
+    await one
+      .respond('book', () => {
+        throw new Error('full')
+      })
+      .ready()
+    let runs = 0
+    const compensate = (): void => {
+      runs++
+    }
+    await failure(() => asker.ask('book', 1, { onCrash: { compensate } }), 'RESPONDER_FAILED')
+    await failure(() => asker.ask('nobody', 1, { onCrash: { compensate } }), 'NO_RESPONDER')
+    expect(runs).toBe(0)
+  })
+
+  it('keeps a state for each conversation of several turns, and tells it of the end', async () => {
+    const backing = await setup()
+    const [asker, one] = [await backing.bus(), await backing.bus()]
+    const ends: unknown[] = []
+    const ended = deferred()
+    const responder = one.respond<number>('sum', {
+      open: ({ signal }) => {
+        let sum = 0
+        signal.addEventListener('abort', () => {
+          ends.push((signal.reason as Error).message)
+          if (ends.length === 2) ended.resolve()
+        })
+        return (number) => {
+          sum += number
+          return sum
+        }
+      },
+    })
+    await responder.ready()
+    const [a, b] = [await asker.converse('sum'), await asker.converse('sum')]
+    expect([await a.request(1), await b.request(10), await a.request(2), await b.request(20)]).toEqual([1, 10, 3, 30])
+    await a.close('enough of it')
+    await b.close()
+    await ended.promise
+    expect(ends[0]).toBe('enough of it')
+  })
+
+  it('lets a participant end the conversation', async () => {
+    const backing = await setup()
+    const [asker, one] = [await backing.bus(), await backing.bus()]
+    const responder = one.respond('bye', {
+      open:
+        ({ leave }) =>
+        () => {
+          setImmediate(leave)
+          return 'bye'
+        },
+    })
+    await responder.ready()
+    const conversation = await asker.converse('bye')
+    expect(await conversation.request('hello')).toBe('bye')
+    await conversation.closed
+    await failure(() => conversation.request('still there?'), 'CONVERSATION_CLOSED')
+  })
+
+  it('keeps the deadline and the idle time of a conversation', async () => {
+    const backing = await setup()
+    const [asker, one] = [await backing.bus(), await backing.bus()]
+    const abandoned = deferred()
+    const responder = one.respond('slow', (_, { signal }) => {
+      signal.addEventListener('abort', () => abandoned.resolve())
+      return never()
+    })
+    await responder.ready()
+    const conversation = await asker.converse('slow', { deadlineMs: 50 })
+    const [request] = [failure(() => conversation.request(1, { timeoutMs: 20_000 }), 'TIMEOUT')]
+    await failure(() => conversation.closed, 'TIMEOUT')
+    await request
+    await abandoned.promise
+    const idle = await asker.converse('slow', { idleTimeoutMs: 30 })
+    await failure(() => idle.closed, 'TIMEOUT')
+  })
+}
