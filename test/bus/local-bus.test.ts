@@ -287,7 +287,7 @@ describe('closing a bus', () => {
       channel: (name) => made.channel(name),
       ask: (subject, request) => made.ask(subject, request),
       converse: (subject) => made.converse(subject),
-      respond: (subject, behaviour) => made.respond(subject, behaviour),
+      respond: made.respond.bind(made),
       worker: made.worker,
       stream: (subject, request) => made.stream(subject, request),
       dispatch: (subject, message) => made.dispatch(subject, message),

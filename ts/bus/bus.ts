@@ -1,4 +1,4 @@
-import type { Behaviour, TurnBehaviour } from '../conversation/index.ts'
+import type { Behaviour, IsolationOptions, TurnBehaviour } from '../conversation/index.ts'
 import type { PayloadKind } from '../payload.ts'
 import type { CausalContext } from '../protocol/index.ts'
 import type { DispatchOptions, DispatchOutcome } from '../routing/index.ts'
@@ -61,6 +61,13 @@ export interface Bus extends AsyncDisposable {
     behaviour: Behaviour<Request> | TurnBehaviour<Request>,
     options?: RespondOptions,
   ): Responder
+  /**
+   * Answers a subject in worker threads: a loop, a crash or too little memory there is contained, and the thread is replaced. What it was at crashes with it.
+   *
+   * @param module a file whose default export is a behaviour. Its `context` is a copy with a `signal`; requests and replies are copied too.
+   * @throws LiminalError `INVALID_ARGUMENT`, `CLOSED`; `NOT_SUPPORTED` on a remote bus.
+   */
+  respond(subject: string, module: URL, options: IsolatedRespondOptions): Responder
 
   /** Registers workers: each takes the messages of a task queue, which is a subject, with a capacity and a lease for each message. */
   readonly worker: WorkerRegistry
@@ -259,7 +266,13 @@ export interface Conversation extends AsyncDisposable {
   close(reason?: string): Promise<void>
 }
 
-export type { Behaviour, BehaviourContext, ConversationContext, TurnBehaviour } from '../conversation/index.ts'
+export type {
+  Behaviour,
+  BehaviourContext,
+  ConversationContext,
+  IsolationOptions,
+  TurnBehaviour,
+} from '../conversation/index.ts'
 
 export interface RespondOptions {
   /** Default `'json'`, for requests and replies. */
@@ -268,6 +281,16 @@ export interface RespondOptions {
   capacity?: number
   /** What routing functions may choose by. At most 64. Default: none. Needs a bus in this process. */
   tags?: readonly string[]
+  /** Withdraws the responder, like `close()`. */
+  signal?: AbortSignal
+}
+
+/** How a behaviour in worker threads is registered. */
+export interface IsolatedRespondOptions {
+  /** `true` for the defaults. */
+  isolated: true | IsolationOptions
+  /** Default `'json'`, for requests and replies. */
+  payload?: PayloadKind
   /** Withdraws the responder, like `close()`. */
   signal?: AbortSignal
 }

@@ -30,6 +30,7 @@ export {
 } from './request-options.ts'
 export { type SubscribeSettings, subscribeArguments } from './subscribe-arguments.ts'
 export { SubscriptionQueue, type SubscriptionQueueOptions } from './subscription-queue.ts'
+export { ThreadResponder } from './thread-responder.ts'
 export { renewTurn } from './turn.ts'
 export {
   checkGrace,

@@ -5,6 +5,8 @@ import {
   type ConversationDetails,
   type ConversationOwner,
   type ConversationRegistry,
+  IsolatedResponder,
+  moduleUrl,
   participantFromBehaviour,
   Work,
 } from '../conversation/index.ts'
@@ -22,6 +24,7 @@ import type {
   Conversation,
   ConverseOptions,
   DispatchRequestOptions,
+  IsolatedRespondOptions,
   RespondOptions,
   StreamOptions,
   TurnBehaviour,
@@ -41,8 +44,10 @@ import {
   checkBehaviour,
   checkConverseOptions,
   checkDispatchOptions,
+  checkIsolatedOptions,
   checkRespondOptions,
 } from './request-options.ts'
+import { ThreadResponder } from './thread-responder.ts'
 import { checkWorkerOptions, type WorkerOptions, type WorkerRegistry, type WorkHandler } from './worker.ts'
 
 /** Who asks once has nobody to tell: the reply says it all. */
@@ -65,6 +70,7 @@ export class LocalBus implements Bus {
   readonly #parts: LocalBusParts
   readonly #context: LocalContext
   readonly #responders = new Set<LocalResponder>()
+  readonly #threads = new Set<ThreadResponder>()
   readonly #workers: LocalWorkers
   /** Registers workers, which take the messages of a task queue under leases. */
   readonly worker: WorkerRegistry
@@ -194,16 +200,34 @@ export class LocalBus implements Bus {
   respond<Request = unknown>(
     subject: string,
     behaviour: Behaviour<Request> | TurnBehaviour<Request>,
-    options: RespondOptions = {},
-  ): LocalResponder {
+    options?: RespondOptions,
+  ): LocalResponder
+  respond(subject: string, module: URL, options: IsolatedRespondOptions): ThreadResponder
+  respond<Request = unknown>(
+    subject: string,
+    behaviour: Behaviour<Request> | TurnBehaviour<Request> | URL,
+    options: RespondOptions | IsolatedRespondOptions = {},
+  ): LocalResponder | ThreadResponder {
     checkName('subject', subject)
+    if (behaviour instanceof URL) return this.#respondIsolated(subject, behaviour, options)
     checkBehaviour(behaviour)
     checkRespondOptions(options)
     checkOpen(this.#context)
-    const { payload = 'json', capacity, tags } = options
+    const { payload = 'json', capacity, tags }: RespondOptions = options
     const source = participantFromBehaviour(behaviour, payload, { capacity, tags })
     const registration = this.#parts.conversations.register(subject, source)
     return new LocalResponder(subject, registration, options.signal, this.#responders)
+  }
+
+  #respondIsolated(subject: string, module: URL, options: RespondOptions | IsolatedRespondOptions): ThreadResponder {
+    const isolation = checkIsolatedOptions(options)
+    const url = moduleUrl(module)
+    checkOpen(this.#context)
+    const { payload = 'json', signal } = options
+    const { conversations } = this.#parts
+    const responder = new ThreadResponder(subject, signal, this.#threads)
+    responder.begin(() => new IsolatedResponder(conversations, subject, url, payload, isolation, responder))
+    return responder
   }
 
   #register<Message>(options: WorkerOptions, handler: WorkHandler<Message>): LocalWorker {
@@ -229,7 +253,10 @@ export class LocalBus implements Bus {
     const error = closedError()
     for (const worker of [...this.#workers.open]) await worker.close()
     for (const responder of [...this.#responders]) await responder.close()
+    // They end when what they are at is done, which is ended here.
+    const threads = [...this.#threads].map((responder) => responder.close())
     this.#parts.conversations.closeAll(error)
+    await Promise.all(threads)
     this.#parts.channels.closeAll(error)
     if (failure !== null) throw failure
   }

@@ -7,15 +7,24 @@ import {
   checkOptions,
   invalidArgument,
 } from '../arguments.ts'
+import { checkIsolation, type IsolationOptions } from '../conversation/index.ts'
 import { MAX_TAGS } from '../routing/index.ts'
 import { checkSignal, checkWait, MAX_TIMEOUT_MS } from '../waiting.ts'
-import type { AskOptions, ConverseOptions, DispatchRequestOptions, RespondOptions, StreamOptions } from './bus.ts'
+import type {
+  AskOptions,
+  ConverseOptions,
+  DispatchRequestOptions,
+  IsolatedRespondOptions,
+  RespondOptions,
+  StreamOptions,
+} from './bus.ts'
 import { checkCrashPolicy } from './compensation.ts'
 
 const ASK = ['timeoutMs', 'signal', 'causal', 'payload', 'onCrash']
 const DISPATCH = ['key', 'timeoutMs', 'signal', 'whenUnavailable', 'waitMs', 'maxAttempts', 'causal', 'payload']
 const CONVERSE = ['timeoutMs', 'signal', 'payload', 'onCrash', 'deadlineMs', 'idleTimeoutMs', 'causal']
 const RESPOND = ['payload', 'signal', 'capacity', 'tags']
+const ISOLATED = ['isolated', 'payload', 'signal']
 const LONGEST_REASON = 1_024
 
 /** Checks the options of a request. @throws LiminalError `INVALID_ARGUMENT`. */
@@ -61,6 +70,21 @@ export function checkRespondOptions(options: RespondOptions): void {
   checkSignal(options.signal)
   checkInteger('capacity', options.capacity, 1)
   checkTags('tags', options.tags)
+}
+
+/** Checks the options of an isolated `respond`. Returns those of its threads. @throws LiminalError `INVALID_ARGUMENT`. */
+export function checkIsolatedOptions(options: RespondOptions | IsolatedRespondOptions): IsolationOptions {
+  checkOptions('options', options)
+  checkKnownOptions('options', options, ISOLATED)
+  checkOneOf('payload', options.payload, ['json', 'bytes'])
+  checkSignal(options.signal)
+  const isolated = 'isolated' in options ? options.isolated : undefined
+  if (isolated === true) return {}
+  if (typeof isolated !== 'object') {
+    throw invalidArgument('isolated', 'true, or an object with its options: a module is run in threads', isolated)
+  }
+  checkIsolation(isolated)
+  return isolated
 }
 
 /** @throws LiminalError `INVALID_ARGUMENT` unless it is a behaviour, of one turn or of several. */

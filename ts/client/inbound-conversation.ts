@@ -65,6 +65,10 @@ class InboundMessage extends AbandonableMessage implements MessageFate {
   handBack(error: LiminalError): void {
     this.#conversation.fail(this, new LiminalError('PARTICIPANT_GONE', error.message, { cause: error }))
   }
+
+  crash(reason: ExitReason): void {
+    this.#conversation.fail(this, participantGone(this.#conversation.subject, reason))
+  }
 }
 
 /** One conversation that the server opened towards this connection, and who answers it here. */

@@ -16,6 +16,7 @@ import {
   checkWorkerOptions,
   compensated,
   type DispatchRequestOptions,
+  type IsolatedRespondOptions,
   participantFromBehaviour,
   type Responder,
   type RespondOptions,
@@ -241,12 +242,24 @@ export class ConnectedBus implements RemoteBus {
   respond<Request = unknown>(
     subject: string,
     behaviour: Behaviour<Request> | TurnBehaviour<Request>,
-    options: RespondOptions = {},
+    options?: RespondOptions,
+  ): Responder
+  respond(subject: string, module: URL, options: IsolatedRespondOptions): Responder
+  respond<Request = unknown>(
+    subject: string,
+    behaviour: Behaviour<Request> | TurnBehaviour<Request> | URL,
+    options: RespondOptions | IsolatedRespondOptions = {},
   ): Responder {
     checkName('subject', subject)
+    if (behaviour instanceof URL) {
+      const text =
+        'A responder over a connection runs in this process. It is apart from its askers already: a thread of it would be a process of its own.'
+      throw new LiminalError('NOT_SUPPORTED', text)
+    }
     checkBehaviour(behaviour)
     checkRespondOptions(options)
-    if (options.capacity !== undefined || options.tags !== undefined) {
+    const { capacity, tags }: RespondOptions = options
+    if (capacity !== undefined || tags !== undefined) {
       const text = 'A responder over a connection has neither capacity nor tags. Register a worker, which has both.'
       throw new LiminalError('NOT_SUPPORTED', text)
     }

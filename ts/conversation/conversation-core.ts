@@ -283,6 +283,22 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
   }
 
   /** See ExchangeKeeper. */
+  crashed(exchange: Exchange, reason: ExitReason): void {
+    const observedAt = performance.now()
+    this.#note('crashed', exchange.attempts)
+    const gone = participantGone(this.subject, reason)
+    const { seat } = exchange
+    if (seat === null || reason.is === 'normal' || this.#terms.onCrash !== 'route-to-next') {
+      exchange.settleCrashed(gone, reason)
+      return
+    }
+    seat.pending--
+    exchange.seat = null
+    this.#reroute(exchange, gone, observedAt)
+    if (seat.pending === 0 && seat !== this.#seat) this.#dismiss(seat)
+  }
+
+  /** See ExchangeKeeper. */
   refused(_exchange: Exchange, attempt: number): void {
     sayAnswerRefused(this.subject, this.id, attempt)
   }

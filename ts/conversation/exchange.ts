@@ -1,5 +1,6 @@
 import { LiminalError } from '../errors.ts'
 import { ownBytes } from '../payload.ts'
+import type { ExitReason } from '../process/index.ts'
 import type { CausalContext } from '../protocol/index.ts'
 import { abortedError, timeoutError, type WaitLimits } from '../waiting.ts'
 import { AbandonableMessage, type MessageTerms } from './abandonable-message.ts'
@@ -13,6 +14,8 @@ export interface ExchangeObserver {
   failed(error: LiminalError): void
   /** The participant gave it back undone, and nobody else is asked. Default: it failed with that error. */
   handedBack?(error: LiminalError): void
+  /** What was at it died, and nobody else is asked. Default: it failed with that error. */
+  crashed?(error: LiminalError, reason: ExitReason): void
   /** A part of the reply, good for this call. Called only if the exchange was begun in parts. */
   part?(part: Uint8Array): void
 }
@@ -23,6 +26,8 @@ export interface ExchangeKeeper {
   settled(exchange: Exchange, well: boolean): void
   /** Its participant gives it back undone. */
   handedBack(exchange: Exchange, error: LiminalError): void
+  /** What was at it died, while its participant goes on. */
+  crashed(exchange: Exchange, reason: ExitReason): void
   /** An answer came from an attempt that is not the latest any more. */
   refused(exchange: Exchange, attempt: number): void
 }
@@ -118,6 +123,10 @@ export class Exchange extends AbandonableMessage implements MessageFate {
     if (this.#latest === null) this.givenBack(null, error)
   }
 
+  crash(reason: ExitReason): void {
+    if (this.#latest === null) this.died(null, reason)
+  }
+
   /** Settles it with an error, whichever attempt is underway. */
   settleWith(error: LiminalError): void {
     if (this.#close(false)) this.#observer.failed(error)
@@ -128,6 +137,13 @@ export class Exchange extends AbandonableMessage implements MessageFate {
     if (!this.#close(false)) return
     if (this.#observer.handedBack === undefined) this.#observer.failed(error)
     else this.#observer.handedBack(error)
+  }
+
+  /** What was at it died, and nobody else is asked. */
+  settleCrashed(error: LiminalError, reason: ExitReason): void {
+    if (!this.#close(false)) return
+    if (this.#observer.crashed === undefined) this.#observer.failed(error)
+    else this.#observer.crashed(error, reason)
   }
 
   /** Nobody waits for it any more: it fails, and the participant is told so by its signal. */
@@ -180,6 +196,10 @@ export class Exchange extends AbandonableMessage implements MessageFate {
     if (attempt === this.#latest && this.#open) this.#keeper.handedBack(this, error)
   }
 
+  died(attempt: LaterAttempt | null, reason: ExitReason): void {
+    if (attempt === this.#latest && this.#open) this.#keeper.crashed(this, reason)
+  }
+
   #close(well: boolean): boolean {
     if (!this.#open) return false
     this.#open = false
@@ -218,5 +238,9 @@ export class LaterAttempt extends AbandonableMessage implements MessageFate {
 
   handBack(error: LiminalError): void {
     this.#exchange.givenBack(this, error)
+  }
+
+  crash(reason: ExitReason): void {
+    this.#exchange.died(this, reason)
   }
 }

@@ -30,6 +30,7 @@ export {
   type SendFailed,
 } from './diagnostics.ts'
 export type { Exchange, ExchangeObserver } from './exchange.ts'
+export { checkIsolation, IsolatedResponder, type IsolationOptions, moduleUrl } from './isolated-responder.ts'
 export {
   type AbandonListener,
   type ConversationInfo,

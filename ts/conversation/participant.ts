@@ -54,6 +54,8 @@ export interface MessageFate {
   fail(error: LiminalError): void
   /** It was not even begun, or is undone: another participant may get it. `error` says why. */
   handBack(error: LiminalError): void
+  /** Whatever was at it died, while the participant goes on: the crash policy decides about this message alone. */
+  crash(reason: ExitReason): void
 }
 
 /** The answering side of one conversation, wherever it lives: in process, or behind a connection. */

@@ -1,6 +1,13 @@
 import { LiminalError } from '../errors.ts'
 import { ownBytes } from '../payload.ts'
-import { type Consumer, type DeliveryContext, type ExitListener, HandedBackError } from '../routing/index.ts'
+import type { ExitReason } from '../process/index.ts'
+import {
+  type Consumer,
+  ConsumerCrashError,
+  type DeliveryContext,
+  type ExitListener,
+  HandedBackError,
+} from '../routing/index.ts'
 import { toLiminalError } from '../thrown.ts'
 import type { ConversationCore } from './conversation-core.ts'
 import type { ExchangeObserver } from './exchange.ts'
@@ -43,6 +50,10 @@ export class SourceConsumer implements Consumer<Work, Uint8Array> {
         failed: (error: LiminalError): void => {
           // The group hears of the exit, and knows what to do about it.
           if (!this.#registration.isOver) reject(error.code === 'PARTICIPANT_GONE' ? undone(error) : error)
+          conversation.close()
+        },
+        crashed: (error: LiminalError, reason: ExitReason): void => {
+          reject(reason.is === 'normal' ? error : new ConsumerCrashError(reason.is, error))
           conversation.close()
         },
         handedBack: (error: LiminalError): void => {

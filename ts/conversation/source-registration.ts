@@ -1,3 +1,4 @@
+import { Deferred } from '../deferred.ts'
 import {
   type Exit,
   type ExitObserver,
@@ -26,6 +27,8 @@ export interface Registration {
   withdraw(): void
   /** Ends the process, if it is the registration's own: a crash leaves what is underway to the crash policy of each conversation. */
   exit(reason: ExitReason): void
+  /** Resolves once nothing is underway with the source, or it is over. */
+  idle(): Promise<void>
   /** Changes how many dispatched messages may be in flight to the source. */
   resize(capacity: number): void
 }
@@ -48,6 +51,7 @@ export class SourceRegistration implements Registration {
   /** The seats, linked: they come and go 100,000 times a second. */
   #first: Seat | null = null
   #registered = true
+  #idle: Deferred<void> | null = null
 
   constructor(
     processes: ProcessSystem,
@@ -87,6 +91,12 @@ export class SourceRegistration implements Registration {
     if (this.#isOwn) this.process.exit(reason)
   }
 
+  idle(): Promise<void> {
+    this.#idle ??= new Deferred()
+    if (this.#first === null) this.#idle.resolve()
+    return this.#idle.promise
+  }
+
   resize(capacity: number): void {
     if (this.#registered) this.#keeper.resized(this, capacity)
   }
@@ -112,6 +122,8 @@ export class SourceRegistration implements Registration {
     if (after !== null) after.before = before
     seat.before = null
     seat.after = null
+    if (this.#first !== null) return
+    this.#idle?.resolve()
     if (!this.#registered) this.#endIfIdle()
   }
 
@@ -124,6 +136,7 @@ export class SourceRegistration implements Registration {
     const seats: Seat[] = []
     for (let seat = this.#first; seat !== null; seat = seat.after) seats.push(seat)
     this.withdraw()
+    this.#idle?.resolve()
     for (const seat of seats.reverse()) seat.lost(reason)
   }
 }

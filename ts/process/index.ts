@@ -27,3 +27,12 @@ export type { Down, ExitRequest, LinkExit, Message, Monitor, Received, TrappedEx
 export type { RestartBackoff } from './restart-backoff.ts'
 export { Supervisor, type SupervisorOptions } from './supervisor.ts'
 export { ProcessSystem, type ProcessSystemOptions } from './system.ts'
+export {
+  Thread,
+  type ThreadCall,
+  type ThreadCallObserver,
+  type ThreadOptions,
+  type ThreadRequest,
+  type ThrownInThread,
+  thrownInThread,
+} from './thread.ts'

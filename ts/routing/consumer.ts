@@ -44,7 +44,7 @@ export interface Consumer<Message = unknown, Result = unknown> {
   readonly tags?: readonly string[] | undefined
   /**
    * Takes a message. The promise is the completion: its value is the result. A rejection fails the dispatch with `RESPONDER_FAILED`; a rejection with
-   * {@link HandedBackError} gives the message to another consumer.
+   * {@link HandedBackError} gives the message to another consumer, one with {@link ConsumerCrashError} delivers it anew.
    */
   deliver(message: Message, context: DeliveryContext): Promise<Result>
   /**
@@ -65,6 +65,31 @@ export class HandedBackError extends LiminalError {
 
   override get name(): string {
     return 'HandedBackError'
+  }
+}
+
+/**
+ * What a consumer rejects a delivery with when whatever was at it died, while the consumer itself goes on: a thread of several. The message is delivered anew, with the attempt
+ * raised, to this consumer too. Its code is `PARTICIPANT_GONE`.
+ */
+export class ConsumerCrashError extends LiminalError {
+  readonly reason: 'error' | 'killed' | 'noconnection'
+  /** When that was observed, on the clock of `performance.now()`. */
+  readonly observedAt: number
+
+  /** @param cause what happened, as an error. @param observedAt Default: now. */
+  constructor(
+    reason: 'error' | 'killed' | 'noconnection',
+    cause: LiminalError,
+    observedAt: number = performance.now(),
+  ) {
+    super('PARTICIPANT_GONE', cause.message, { cause })
+    this.reason = reason
+    this.observedAt = observedAt
+  }
+
+  override get name(): string {
+    return 'ConsumerCrashError'
   }
 }
 

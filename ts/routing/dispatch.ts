@@ -166,10 +166,12 @@ export class Dispatch {
   }
 
   /** It goes on to another consumer. */
-  reroute(from: Attempt, reason: Reroute['reason'], cause: unknown, observedAt: number): Reroute {
+  reroute(from: Attempt, reason: Reroute['reason'], cause: unknown, observedAt: number, excludes: boolean): Reroute {
     this.attempt = null
-    this.excluded ??= new Set()
-    this.excluded.add(from.member)
+    if (excludes) {
+      this.excluded ??= new Set()
+      this.excluded.add(from.member)
+    }
     const startedAt = performance.now()
     const reroute = {
       consumer: from.member.id,

@@ -1,6 +1,6 @@
 import { Deferred } from '../deferred.ts'
 import { afterSettled } from './after-settled.ts'
-import { type ConsumerExit, HandedBackError } from './consumer.ts'
+import { ConsumerCrashError, type ConsumerExit, HandedBackError } from './consumer.ts'
 import { sayAnswerRefused, sayConsumerEnded, sayDispatchRerouted, sayRoutingFailed } from './diagnostics.ts'
 import { type Attempt, Dispatch, type DispatchTerms } from './dispatch.ts'
 import type { DispatchOutcome, Reroute } from './dispatch-outcome.ts'
@@ -303,6 +303,9 @@ export class Dispatcher {
       const observedAt = performance.now()
       this.#release(attempt)
       this.#reroute(attempt, 'handed-back', error, observedAt)
+    } else if (error instanceof ConsumerCrashError) {
+      this.#release(attempt)
+      this.#reroute(attempt, error.reason, error, error.observedAt, false)
     } else {
       member.failed++
       dispatch.fail('RESPONDER_FAILED', `was rejected by the consumer '${member.id}'`, error)
@@ -315,7 +318,14 @@ export class Dispatcher {
     sayAnswerRefused(this.#name, attempt.member.id, attempt.attempt, error)
   }
 
-  #reroute(attempt: Attempt, reason: Reroute['reason'], cause: unknown, observedAt: number): void {
+  /** @param excludes whether this consumer is left out from now on. */
+  #reroute(
+    attempt: Attempt,
+    reason: Reroute['reason'],
+    cause: unknown,
+    observedAt: number,
+    excludes: boolean = true,
+  ): void {
     const { dispatch, member } = attempt
     if (dispatch.attempts >= dispatch.terms.maxAttempts) {
       const what = reason === 'handed-back' ? 'handed it back' : 'ended'
@@ -326,7 +336,7 @@ export class Dispatcher {
       )
       return
     }
-    sayDispatchRerouted(this.#name, dispatch.reroute(attempt, reason, cause, observedAt))
+    sayDispatchRerouted(this.#name, dispatch.reroute(attempt, reason, cause, observedAt, excludes))
     this.#seek(dispatch)
   }
 

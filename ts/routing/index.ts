@@ -2,6 +2,7 @@ export { type AffinityOptions, affinity, byPredicate, leastLoaded, type Predicat
 export { type CompiledPredicate, compilePredicate } from './compile.ts'
 export {
   type Consumer,
+  ConsumerCrashError,
   type ConsumerExit,
   type ConsumerView,
   type DeliveryContext,

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { pathToFileURL } from 'node:url'
 import { checkInteger, checkKnownOptions, checkName, checkOptions, invalidArgument } from '../arguments.ts'
 import { LiminalError } from '../errors.ts'
+import { ProcessSystem } from '../process/index.ts'
 import { checkWait } from '../waiting.ts'
 import { Breaker } from './breaker.ts'
 import type { ConsumerView } from './consumer.ts'
@@ -120,6 +121,8 @@ export class IsolatedRouting implements RoutingFunction, AsyncDisposable {
   readonly name: string
   readonly hash: string
   readonly #settings: Settings
+  /** The threads are processes of their own little system: a routing function may serve several buses. */
+  readonly #processes = new ProcessSystem({ recordedExits: 0 })
   readonly #breaker: Breaker
   readonly #idle: IsolatedThread[] = []
   readonly #threads = new Set<IsolatedThread>()
@@ -303,7 +306,7 @@ export class IsolatedRouting implements RoutingFunction, AsyncDisposable {
     try {
       const { url, memoryMb, loadMs } = this.#settings
       const lost = (ended: IsolatedThread): void => this.#lost(ended)
-      thread = await IsolatedThread.start({ module: url, hash: this.hash, memoryMb, loadMs, lost })
+      thread = await IsolatedThread.start(this.#processes, { module: url, hash: this.hash, memoryMb, loadMs, lost })
     } finally {
       this.#starting--
     }

@@ -4,10 +4,7 @@ export type ServerUp = { readonly type: 'listening'; readonly url: string }
 export type PublisherDown = { readonly type: 'start'; readonly url: string } | { readonly type: 'stop' }
 export type PublisherUp = { readonly type: 'ready' } | { readonly type: 'stopped'; readonly published: number }
 
-export type WorkerDown =
-  | { readonly type: 'start'; readonly url: string; readonly name: string }
-  /** Finish the request underway. */
-  | { readonly type: 'finish' }
+export type WorkerDown = { readonly type: 'start'; readonly url: string; readonly name: string }
 export type WorkerUp = { readonly type: 'ready' } | { readonly type: 'working'; readonly on: string }
 
 export const ORDERS = 'orders'
@@ -19,7 +16,7 @@ export interface Order {
   readonly last: boolean
 }
 
-/** What the workers are asked. With `think` they report that they have started, and wait to be told to finish. */
+/** What the workers are asked. With `think` the first one that gets it reports that it has started, and thinks until it is killed. */
 export interface QuoteRequest {
   readonly item: string
   readonly think: boolean

@@ -1,4 +1,4 @@
-import type { Conversation, Delivery } from '../../bus/index.ts'
+import type { Delivery } from '../../bus/index.ts'
 import { connect, type RemoteBus } from '../../client/index.ts'
 import { LiminalError } from '../../errors.ts'
 import { Child, type Message } from '../child.ts'
@@ -24,7 +24,8 @@ type Worker = Child<WorkerDown, WorkerUp>
 const ORDERS_BETWEEN = 500
 
 /**
- * The demo: a server, a publisher and two workers in processes of their own, a conversation with one worker, which is killed in the middle of it. Waits for what
+ * The demo: a server, a publisher and two workers in processes of their own, and a request whose worker is killed in the middle of it: the
+ * other one finishes it. Waits for what
  * happens, never for time. No process is left when it settles.
  *
  * @throws LiminalError `ABORTED` by `signal`, or what went wrong.
@@ -64,8 +65,7 @@ async function play(cast: Cast, narrate: Narrator): Promise<void> {
   await orders.more(ORDERS_BETWEEN)
   narrate('publisher', `process ${publisher.pid} publishes orders as fast as they are acknowledged; we subscribe`)
 
-  const { survivor } = await loseWorker(bus, workers, narrate)
-  await continueWith(survivor, bus, narrate)
+  await loseWorker(bus, workers, narrate)
 
   await orders.more(ORDERS_BETWEEN)
   const { published } = await publisher.request({ type: 'stop' }, 'stopped')
@@ -76,53 +76,30 @@ async function play(cast: Cast, narrate: Narrator): Promise<void> {
   narrate('subscriber', `got all ${published.toLocaleString('en')} orders, in order, not one missing: it never noticed`)
 }
 
-/** A conversation with one worker, which is killed while it works on the second request. */
-async function loseWorker(
-  bus: RemoteBus,
-  workers: readonly Worker[],
-  narrate: Narrator,
-): Promise<{ survivor: Worker }> {
-  const conversation = await bus.converse(QUOTE)
-  const first = await conversation.request<Quote>(requestFor('lamp', false))
-  narrate('we', `open a conversation about "${QUOTE}"; ${first.by} answers: a ${first.item} is ${price(first)}`)
-
-  const chosen = workers.find(({ name }) => name === first.by)
-  const survivor = workers.find(({ name }) => name !== first.by)
-  if (chosen === undefined || survivor === undefined) throw new LiminalError('INTERNAL', `nobody is called ${first.by}`)
-
-  const pending = failureOf(conversation, requestFor('telescope', true))
-  await chosen.expect('working')
-  narrate(chosen.name, 'works on our next request, a telescope')
+/** A request that the worker which has it does not survive. */
+async function loseWorker(bus: RemoteBus, workers: readonly Worker[], narrate: Narrator): Promise<void> {
+  const pending = bus.dispatch<Quote>(QUOTE, requestFor('telescope', true))
+  const working = workers.map(async (worker) => {
+    await worker.expect('working')
+    return worker
+  })
+  const chosen = await Promise.race(working)
+  narrate('we', `ask for a quote on a telescope; ${chosen.name} works on it`)
 
   const killedAt = performance.now()
   process.kill(chosen.pid, 'SIGKILL')
-  const error = await pending
+  const { value: quote, attempts, reroutedFrom } = await pending
   const milliseconds = (performance.now() - killedAt).toFixed(1)
   await chosen.exited
-  narrate(chosen.name, `is killed with SIGKILL in the middle of it`)
-  narrate('we', `know after ${milliseconds} ms: ${error.code}: ${error.message}`)
-  return { survivor }
-}
-
-/** The error that a request ends with. */
-async function failureOf(conversation: Conversation, request: QuoteRequest): Promise<LiminalError> {
-  try {
-    await conversation.request(request)
-  } catch (error) {
-    if (error instanceof LiminalError && error.code === 'PARTICIPANT_GONE') return error
-    throw error
+  narrate(chosen.name, 'is killed with SIGKILL in the middle of it')
+  for (const { reason, microseconds } of reroutedFrom) {
+    narrate(
+      'server',
+      `saw the connection end (${reason}), and gave the request on ${Math.round(microseconds)} µs later`,
+    )
   }
-  throw new LiminalError('INTERNAL', 'the killed worker replied')
-}
-
-/** The same request again: whoever is left takes over. */
-async function continueWith(survivor: Worker, bus: RemoteBus, narrate: Narrator): Promise<void> {
-  const reply = bus.ask<Quote>(QUOTE, requestFor('telescope', true))
-  await Promise.race([survivor.expect('working'), reply])
-  narrate('we', `ask again; ${survivor.name} takes over`)
-  survivor.tell({ type: 'finish' })
-  const quote = await reply
-  narrate(quote.by, `answers: a ${quote.item} is ${price(quote)}`)
+  narrate(quote.by, `answers the same request, at attempt ${attempts}: a ${quote.item} is ${price(quote)}`)
+  narrate('we', `have the reply ${milliseconds} ms after the kill, and asked once`)
 }
 
 function requestFor(item: string, think: boolean): QuoteRequest {
