@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { typescriptCodec } from '../../ts/codec/index.ts'
 import type { CausalContext, Envelope, Frame } from '../../ts/protocol/index.ts'
-import { CONNECT_EXTENSIONS } from '../../ts/protocol/index.ts'
+import { CONNECT_EXTENSIONS, HAS_HEAD, readHead } from '../../ts/protocol/index.ts'
 
 /** What every test needs to know of a server. */
 export interface Addressed {
@@ -192,9 +192,10 @@ export function closeFrame(conversationId: bigint, fields: { streamId?: number; 
   }
 }
 
-/** The text of a frame's payload. */
-export function textOf(frame: { readonly envelope: Envelope }): string {
-  return Buffer.from(frame.envelope.payload).toString()
+/** The text of a frame's payload, without its head if it has one. */
+export function textOf({ type, flags, envelope }: Frame & { readonly envelope: Envelope }): string {
+  const hasHead = type === 'ConversationMessage' && (flags & HAS_HEAD) !== 0
+  return Buffer.from(hasHead ? readHead(envelope.payload).payload : envelope.payload).toString()
 }
 
 export const PING: Frame = { type: 'Ping', flags: 0, streamId: 0 }

@@ -1,6 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import type { LiminalError } from '../../ts/errors.ts'
-import { CONFIRM, type Frame, OPEN_OFFER, REPLY_REQUESTED, ReasonCode } from '../../ts/protocol/index.ts'
+import {
+  CONFIRM,
+  type Frame,
+  HAS_HEAD,
+  OPEN_OFFER,
+  REPLY_REQUESTED,
+  ReasonCode,
+  readHead,
+  readRequestHead,
+} from '../../ts/protocol/index.ts'
 import { extendedPeer, plainPeer, startServer } from './fixture.ts'
 import { closeFrame, messageFrame, openFrame, type RawPeer, textOf } from './raw-peer.ts'
 
@@ -30,7 +39,8 @@ describe('responders behind a connection', () => {
     expect(open).toMatchObject({ flags: 0, subject: 'greet' })
     expect(open.streamId % 2).toBe(0)
     const request = await peer.expect('ConversationMessage')
-    expect(request).toMatchObject({ flags: REPLY_REQUESTED, conversationId: open.conversationId })
+    expect(request).toMatchObject({ flags: REPLY_REQUESTED | HAS_HEAD, conversationId: open.conversationId })
+    expect(readRequestHead(readHead(request.envelope.payload))).toEqual({ deadline: expect.any(Number) })
     expect(request.streamId % 2).toBe(0)
     expect(request.streamId).not.toBe(open.streamId)
     expect(request.envelope.causal).toEqual(causal)
