@@ -5,6 +5,7 @@ import { LiminalError } from '../errors.ts'
 import { ownBytes } from '../payload.ts'
 import { Outbox } from '../pressure/index.ts'
 import { type Frame, NO_CAUSE, NO_SCHEMA, REPLY_REQUESTED } from '../protocol/index.ts'
+import { wireText } from './refusals.ts'
 
 /** Bytes of a PublishAck frame. */
 const PUBLISH_ACK_BYTES = 18
@@ -162,7 +163,7 @@ export class Output {
         streamId,
         conversationId: id,
         reasonCode: null,
-        message: reason,
+        message: wireText(reason),
       })
     } else if (this.#takesReply(frames.closeBytes)) frames.close(this.outbox, streamId, conversationId, 0)
   }

@@ -16,10 +16,11 @@ export interface Refusal {
 export function refusalOf(error: LiminalError, capabilities: number): Refusal {
   const named = error instanceof ProtocolError ? error.reasonCode : reasonOf(error.code)
   const understood = named < EXTENSION_REASONS_START || (capabilities & Capability.REASONS) !== 0
-  return { reasonCode: understood ? named : ReasonCode.ServerError, message: textOf(error.message) }
+  return { reasonCode: understood ? named : ReasonCode.ServerError, message: wireText(error.message) }
 }
 
-function textOf(message: string): string {
+/** A text for people as a frame takes it. */
+export function wireText(message: string): string {
   // The way through UTF-8 replaces lone surrogates, of user code or of the cut, which have no place on the wire.
   return Buffer.from(message.length > LONGEST_TEXT ? `${message.slice(0, LONGEST_TEXT)}...` : message).toString()
 }

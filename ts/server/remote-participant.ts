@@ -2,7 +2,16 @@ import type { ConversationInfo, MessageFate, Participant, ParticipantMessage } f
 import { messageHeadBytes } from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
 import type { ExitReason } from '../process/index.ts'
-import { Capability, HAS_HEAD, IN_PARTS, NO_SCHEMA, REPLY_REQUESTED, withHead } from '../protocol/index.ts'
+import {
+  Capability,
+  HAS_HEAD,
+  IN_PARTS,
+  NO_SCHEMA,
+  REPLY_REQUESTED,
+  type RequestHead,
+  withHead,
+} from '../protocol/index.ts'
+import { toLiminalError } from '../thrown.ts'
 import { type Asks, gone } from './asks.ts'
 import type { SessionContext } from './context.ts'
 
@@ -59,31 +68,41 @@ export class RemoteParticipant implements Participant {
   /** Writes a message to the peer and returns what kept it from being sent, or `null`. */
   transmit(streamId: number, message: ParticipantMessage): LiminalError | null {
     const { options, output } = this.#context
+    const isPlain = !message.inParts && message.attempt === 1 && message.deadline === null && message.key === null
+    let payload: Uint8Array
+    let flags: number
+    try {
+      flags = isPlain ? 0 : this.#flagsOf(message)
+      payload = (flags & HAS_HEAD) === 0 ? message.payload : withHead(headOf(message), message.payload)
+    } catch (thrown) {
+      return toLiminalError(thrown)
+    }
     const most = options.limits.frameBytes
-    if (messageHeadBytes(message.causal) + message.payload.length > most) {
-      const text = `The request has ${message.payload.length} bytes; a frame of this server carries ${most} at most, header and all.`
+    if (messageHeadBytes(message.causal) + payload.length > most) {
+      const text = `The request has ${payload.length} bytes; a frame of this server carries ${most} at most, header and all.`
       return new LiminalError('LIMIT_EXCEEDED', text)
     }
-    const isPlain = !message.inParts && message.attempt === 1 && message.deadline === null && message.key === null
-    const isSent = isPlain ? output.message(streamId, this.number, message) : this.#offer(streamId, message)
+    const isSent = isPlain
+      ? output.message(streamId, this.number, message)
+      : output.offer({
+          type: 'ConversationMessage',
+          flags,
+          streamId,
+          conversationId: BigInt(this.number),
+          envelope: { schemaId: NO_SCHEMA, causal: message.causal, payload },
+        })
     if (isSent) return null
     const text = `The connection of the responder of '${this.subject}' is too far behind; try again later.`
     return output.closed ? gone(this.subject) : new LiminalError('OUTBOX_FULL', text)
   }
 
-  /** The same with what the peer is told beside the content, as far as it understands that. */
-  #offer(streamId: number, message: ParticipantMessage): boolean {
-    const { attempt, deadline, key, causal, inParts, replyRequested } = message
-    let { payload } = message
+  /** What the peer is told beside the content, as far as it understands that. */
+  #flagsOf({ attempt, deadline, key, inParts, replyRequested }: ParticipantMessage): number {
     let flags = replyRequested ? REPLY_REQUESTED : 0
+    // A peer that knows nothing of parts gives one reply, which is a stream too.
     if (inParts && this.#context.granted(Capability.STREAMS)) flags |= IN_PARTS
-    if (this.#context.granted(Capability.WORK) && (attempt > 1 || deadline !== null || key !== null)) {
-      payload = withHead({ attempt, deadline: deadline ?? undefined, key: key ?? undefined }, payload)
-      flags |= HAS_HEAD
-    }
-    const conversationId = BigInt(this.number)
-    const envelope = { schemaId: NO_SCHEMA, causal, payload }
-    return this.#context.output.offer({ type: 'ConversationMessage', flags, streamId, conversationId, envelope })
+    const isUsual = attempt === 1 && deadline === null && key === null
+    return isUsual || !this.#context.granted(Capability.WORK) ? flags : flags | HAS_HEAD
   }
 
   /** The asking side is done. The peer is told. */
@@ -113,4 +132,8 @@ export class RemoteParticipant implements Participant {
     this.#keeper.closed(this)
     this.#info.leave(error)
   }
+}
+
+function headOf({ attempt, deadline, key }: ParticipantMessage): RequestHead {
+  return { attempt: attempt === 1 ? undefined : attempt, deadline: deadline ?? undefined, key: key ?? undefined }
 }

@@ -3,17 +3,14 @@ import { dispatchWork } from '../../bus/index.ts'
 import { CoarseClock } from '../../coarse-clock.ts'
 import type { FrameBatch } from '../../codec/index.ts'
 import {
-  type Exchange as BusExchange,
   type ConversationCore,
-  type ConversationOwner,
   type ConversationTerms,
-  type ExchangeObserver,
   type MessageTerms,
   messageHeadBytes,
   Work,
 } from '../../conversation/index.ts'
 import { LiminalError } from '../../errors.ts'
-import { type Few, hasItem, itemsOf, withItem, withoutItem } from '../../few.ts'
+import { hasItem, itemsOf, withItem, withoutItem } from '../../few.ts'
 import { IntegerMap } from '../../integer-map.ts'
 import { ownBytes } from '../../payload.ts'
 import type { Accept, CausalContext, ConversationClose, DispatchHead } from '../../protocol/index.ts'
@@ -35,94 +32,17 @@ import type { DispatchOutcome } from '../../routing/index.ts'
 import { toLiminalError } from '../../thrown.ts'
 import { timeoutError } from '../../waiting.ts'
 import type { SessionContext } from '../context.ts'
+import { type AskedKeeper, Entry, Pending } from './asked.ts'
+import { outcomeHeadOf } from './outcome-head.ts'
 
 /** The longest that a request of a peer with a deadline of its own is kept, in milliseconds. */
 const LONGEST_REQUEST_MS = 600_000
 
-const NOTHING = new Uint8Array(0)
 const ASKED_IN_PARTS: MessageTerms = { inParts: true }
 const REROUTED: ConversationTerms = { onCrash: 'route-to-next' }
 
-/** A request without an answer yet. */
-class Pending implements ExchangeObserver {
-  readonly entry: Entry
-  readonly streamId: number
-  /** Of its payload. */
-  readonly bytes: number
-  /** The tick of the clock at which it is given up; `Infinity` where its exchange watches the time. */
-  readonly deadline: number
-  /** `null` until it is on its way. */
-  exchange: BusExchange | null = null
-  readonly #conversations: Conversations
-
-  constructor(
-    conversations: Conversations,
-    entry: Entry,
-    streamId: number,
-    bytes: number,
-    deadline: number,
-    inParts: boolean,
-  ) {
-    this.#conversations = conversations
-    this.inParts = inParts
-    this.entry = entry
-    this.streamId = streamId
-    this.bytes = bytes
-    this.deadline = deadline
-  }
-
-  /** What it was dispatched with, to end the dispatch by; `null` for a message of a conversation. */
-  dispatching: AbortController | null = null
-  /** Whether its reply comes in parts. */
-  readonly inParts: boolean
-
-  replied(reply: Uint8Array | null): void {
-    if (reply !== null) this.#conversations.answered(this, reply, REPLY_REQUESTED)
-    else if (this.inParts) this.#conversations.answered(this, NOTHING, REPLY_REQUESTED | IN_PARTS)
-  }
-
-  part(part: Uint8Array): void {
-    this.#conversations.partCame(this, part)
-  }
-
-  failed(error: LiminalError): void {
-    this.#conversations.failed(this, error)
-  }
-
-  /** Nobody waits for it any more. */
-  abandon(error: LiminalError): void {
-    this.exchange?.abandon(error)
-    this.dispatching?.abort(error)
-  }
-}
-
-/** A conversation that the peer opened, under the id that the peer chose. */
-class Entry implements ConversationOwner {
-  readonly id: number | bigint
-  /** The stream of the open, where the peer hears of an end that it did not ask for. */
-  readonly streamId: number
-  core: ConversationCore | null = null
-  /** The subject to whose group its requests are dispatched; `null` for a conversation. */
-  readonly dispatchTo: string | null
-  pending: Few<Pending> = null
-  /** What ended it from the other side, for a peer that can only be told when it asks. */
-  error: LiminalError | null = null
-  readonly #conversations: Conversations
-
-  constructor(conversations: Conversations, id: number | bigint, streamId: number, dispatchTo: string | null) {
-    this.#conversations = conversations
-    this.id = id
-    this.streamId = streamId
-    this.dispatchTo = dispatchTo
-  }
-
-  ended(error: LiminalError | null): void {
-    this.#conversations.ended(this, error)
-  }
-}
-
 /** The conversations that the peer opened: open, messages with and without reply, close. */
-export class Conversations {
+export class Conversations implements AskedKeeper {
   readonly #context: SessionContext
   readonly #entries = new IntegerMap<Entry>(2)
   /** Requests whose replies come in parts, by their streams. */
@@ -190,8 +110,17 @@ export class Conversations {
       this.#refuse(streamId, id, entry?.error ?? new LiminalError('CONVERSATION_NOT_FOUND', text))
       return
     }
-    const payload = batch.payload(row)
+    let payload = batch.payload(row)
     const causal = batch.causal(row)
+    if ((flags & HAS_HEAD) !== 0 && this.#context.granted(Capability.WORK)) {
+      try {
+        // Nothing that it could say matters here.
+        payload = readHead(payload).payload
+      } catch (thrown) {
+        this.#refuse(streamId, id, toLiminalError(thrown))
+        return
+      }
+    }
     if ((flags & REPLY_REQUESTED) !== 0) this.#request(entry, core, streamId, flags, payload, causal)
     else this.#send(entry, core, streamId, payload, causal)
   }
@@ -210,7 +139,11 @@ export class Conversations {
   taken({ streamId, referencedMessageId }: Accept): boolean {
     const pending = this.#streaming.get(streamId)
     if (pending === undefined) return false
-    if (/^\d{1,15}$/.test(referencedMessageId)) pending.exchange?.take(Number(referencedMessageId))
+    if (/^\d{1,15}$/.test(referencedMessageId)) {
+      // A stream lasts for as long as somebody takes it.
+      pending.deadline = this.#deadline()
+      pending.exchange?.take(Number(referencedMessageId))
+    }
     return true
   }
 
@@ -234,7 +167,8 @@ export class Conversations {
     causal: CausalContext,
   ): void {
     const inParts = (flags & IN_PARTS) !== 0 && this.#context.granted(Capability.STREAMS)
-    const pending = this.#admit(entry, streamId, payload.length, inParts)
+    const deadline = this.#context.capabilities !== 0 ? this.#deadline() : Number.POSITIVE_INFINITY
+    const pending = this.#admit(entry, streamId, payload.length, deadline, inParts)
     if (pending === null) return
     const limits = this.#context.capabilities !== 0 ? null : { timeoutMs: this.#context.options.replyTimeoutMs }
     try {
@@ -245,13 +179,12 @@ export class Conversations {
   }
 
   /** Takes a request in, or refuses it. */
-  #admit(entry: Entry, streamId: number, bytes: number, inParts: boolean): Pending | null {
+  #admit(entry: Entry, streamId: number, bytes: number, deadline: number, inParts: boolean): Pending | null {
     const full = this.#context.refusing ?? this.#full(bytes)
     if (full !== null) {
       this.#refuse(streamId, entry.id, full)
       return null
     }
-    const deadline = this.#context.capabilities !== 0 ? this.#deadline() : Number.POSITIVE_INFINITY
     const pending = new Pending(this, entry, streamId, bytes, deadline, inParts)
     entry.pending = withItem(entry.pending, pending)
     this.#pending++
@@ -281,7 +214,8 @@ export class Conversations {
       this.#refuse(streamId, entry.id, toLiminalError(thrown))
       return
     }
-    const pending = this.#admit(entry, streamId, payload.length, false)
+    // The group keeps the time of a dispatch, which may be long.
+    const pending = this.#admit(entry, streamId, payload.length, Number.POSITIVE_INFINITY, false)
     if (pending === null) return
     const dispatching = new AbortController()
     pending.dispatching = dispatching
@@ -293,12 +227,7 @@ export class Conversations {
   }
 
   #dispatched(pending: Pending, value: Uint8Array, outcome: Omit<DispatchOutcome<unknown>, 'value'>): void {
-    const { deliveredTo, attempts, reroutedFrom, queuedMs, durationMs } = outcome
-    const rerouted = reroutedFrom.map(({ consumer, attempt, reason, microseconds }) => {
-      return { consumer, attempt, reason, microseconds }
-    })
-    const head = { outcome: { deliveredTo, attempts, reroutedFrom: rerouted, queuedMs, durationMs } }
-    this.answered(pending, withHead(head, value), REPLY_REQUESTED | HAS_HEAD)
+    this.answered(pending, withHead({ outcome: outcomeHeadOf(outcome) }, value), REPLY_REQUESTED | HAS_HEAD)
   }
 
   #deadline(): number {
@@ -352,7 +281,7 @@ export class Conversations {
     }
   }
 
-  /** See Pending. */
+  /** See AskedKeeper. */
   answered(pending: Pending, reply: Uint8Array, flags: number): void {
     if (!this.#take(pending)) return
     const { output, options } = this.#context
@@ -372,7 +301,7 @@ export class Conversations {
     this.#context.settled()
   }
 
-  /** See Pending. What is sent is bounded by the window, which the peer moves, and by what may wait for room. */
+  /** See AskedKeeper. What is sent is bounded by the window, which the peer moves, and by what may wait for room. */
   partCame(pending: Pending, part: Uint8Array): void {
     const { output, options } = this.#context
     const { entry, streamId } = pending
@@ -382,7 +311,7 @@ export class Conversations {
     pending.abandon(new LiminalError('LIMIT_EXCEEDED', text))
   }
 
-  /** See Pending. */
+  /** See AskedKeeper. */
   failed(pending: Pending, error: LiminalError): void {
     if (!this.#take(pending)) return
     this.#refuse(pending.streamId, pending.entry.id, error)
@@ -400,7 +329,7 @@ export class Conversations {
     return true
   }
 
-  /** See Entry. The conversation ended from the other side: the participant left, or the bus closed it. */
+  /** See AskedKeeper. The conversation ended from the other side: the participant left, or the bus closed it. */
   ended(entry: Entry, error: LiminalError | null): void {
     if (this.#entries.get(entry.id) !== entry) return
     const reason =
