@@ -6,6 +6,7 @@ import {
   type MessageTerms,
   messageHeadBytes,
   type Participant,
+  type ParticipantSource,
   participantGone,
 } from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
@@ -81,7 +82,11 @@ export class InboundConversation implements ConversationInfo {
   readonly #core: ClientCore
   readonly #connection: Connection
   readonly #inbound: InboundConversations
-  readonly #participant: Participant
+  readonly #source: ParticipantSource
+  /** `null` until it has joined. */
+  #participant: Participant | null = null
+  /** What it left with while it joined; `undefined`: it stays. */
+  #leftEarly: LiminalError | null | undefined
   /** Messages being worked on. */
   #underway: Few<InboundMessage> = null
   #open = true
@@ -100,7 +105,14 @@ export class InboundConversation implements ConversationInfo {
     this.key = key
     this.subject = responder.subject
     this.stream = stream
-    this.#participant = responder.source.join(this)
+    this.#source = responder.source
+  }
+
+  /** Lets the responder join. Returns what it left with meanwhile, `undefined` if it stays. @throws what keeps it from joining. */
+  join(): LiminalError | null | undefined {
+    const participant = this.#source.join(this)
+    if (this.#leftEarly === undefined) this.#participant = participant
+    return this.#leftEarly
   }
 
   get id(): bigint {
@@ -109,7 +121,8 @@ export class InboundConversation implements ConversationInfo {
 
   /** See ConversationInfo. */
   leave(error: LiminalError | null): void {
-    this.#inbound.left(this, error)
+    if (this.#participant === null) this.#leftEarly = error
+    else this.#inbound.left(this, error)
   }
 
   /** See ConversationInfo. Towards the server it is the same as leaving with that error. */
@@ -139,7 +152,7 @@ export class InboundConversation implements ConversationInfo {
     this.#underway = withItem(this.#underway, message)
     if (message.inParts) this.#inbound.streams(stream, message)
     try {
-      this.#participant.receive(message, message)
+      this.#participant?.receive(message, message)
     } catch (thrown) {
       message.fail(toLiminalError(thrown))
     }
@@ -168,43 +181,48 @@ export class InboundConversation implements ConversationInfo {
       if (message.inParts) this.#inbound.streams(message.stream, null)
       if (!well || message.replyRequested) message.abandon(nobodyWaits())
     }
-    this.#participant.close(reason)
+    this.#participant?.close(reason)
   }
 
   /** See InboundMessage. */
   answer(message: InboundMessage, reply: Uint8Array | null): void {
     if (!this.#take(message) || !message.replyRequested) return
-    if (reply !== null) this.#send(message, reply, REPLY_REQUESTED)
-    else if (message.inParts) this.#send(message, NOTHING, REPLY_REQUESTED | IN_PARTS)
+    let failure: LiminalError | null
+    if (reply !== null) failure = this.#send(message, reply, REPLY_REQUESTED)
+    else if (message.inParts) failure = this.#send(message, NOTHING, REPLY_REQUESTED | IN_PARTS)
+    else failure = new LiminalError('RESPONDER_FAILED', 'The responder took the request but gave no reply.')
+    if (failure !== null) this.#inbound.refuse(message.stream, this.key, failure)
   }
 
-  /** See InboundMessage. */
+  /** See InboundMessage. What cannot be sent ends the reply: whoever makes it stops. */
   part(message: InboundMessage, part: Uint8Array): void {
     if (!hasItem(this.#underway, message)) return
-    if (message.inParts) {
-      this.#send(message, part, IN_PARTS)
-      return
-    }
-    const text = `The responder for '${this.subject}' answered in parts, and one reply was asked for. Ask with stream().`
-    this.fail(message, new LiminalError('RESPONDER_FAILED', text))
+    const failure = message.inParts ? this.#send(message, part, IN_PARTS) : this.#oneReplyOnly()
+    if (failure === null) return
+    this.fail(message, failure)
     message.abandon(nobodyWaits())
   }
 
-  #send({ stream }: InboundMessage, content: Uint8Array, flags: number): void {
+  #oneReplyOnly(): LiminalError {
+    const text = `The responder for '${this.subject}' answered in parts, and one reply was asked for. Ask with stream().`
+    return new LiminalError('RESPONDER_FAILED', text)
+  }
+
+  /** Returns why it could not be sent. */
+  #send({ stream }: InboundMessage, content: Uint8Array, flags: number): LiminalError | null {
     const connection = this.#connection
-    if (!connection.open) return
+    if (!connection.open) return null
     try {
       const bytes = checkFrame('The reply', messageHeadBytes(null), content, this.#core.settings.frameBytes)
       // Mostly there is room, and it need not wait for any.
       if (flags === REPLY_REQUESTED && this.#core.hasRoom(connection, bytes)) {
         this.#core.frames.request(connection.outbox, stream, this.key, null, content)
-        return
-      }
-      this.#core.submit(new InboundReply(connection, stream, this.key, content, bytes, flags))
+      } else this.#core.submit(new InboundReply(connection, stream, this.key, content, bytes, flags))
+      return null
     } catch (thrown) {
       const error = toLiminalError(thrown)
       const text = `The reply could not be sent: ${error.message}`
-      this.#inbound.refuse(stream, this.key, new LiminalError('RESPONDER_FAILED', text, { cause: error }))
+      return new LiminalError('RESPONDER_FAILED', text, { cause: error })
     }
   }
 

@@ -104,8 +104,11 @@ export class InboundConversations implements StreamOwner {
       this.refuse(stream, id, new LiminalError('LIMIT_EXCEEDED', text))
       return
     }
+    const conversation = new InboundConversation(this.#core, this.#connection, this, responder, id, stream)
     try {
-      this.#conversations.set(id, new InboundConversation(this.#core, this.#connection, this, responder, id, stream))
+      const left = conversation.join()
+      if (left === undefined) this.#conversations.set(id, conversation)
+      else this.#sayLeft(conversation, left)
     } catch (thrown) {
       this.refuse(stream, id, toLiminalError(thrown))
     }
@@ -121,9 +124,12 @@ export class InboundConversations implements StreamOwner {
     }
   }
 
+  /** Mostly it is said without a reason, and no object has to be made for that. */
   #closed(batch: FrameBatch, row: number): void {
-    const frame = batch.frame(row)
-    if (frame.type === 'ConversationClose') this.#end(Number(frame.conversationId), true, frame.message)
+    const { closeBytes } = this.#core.frames
+    const isSilent = batch.columns[HEAD_WIDTH + row * ROW_WIDTH + Column.LENGTH] === closeBytes
+    const frame = isSilent ? null : batch.frame(row)
+    this.#end(batch.key(row), true, frame?.type === 'ConversationClose' ? frame.message : null)
   }
 
   /** The asking side has taken so many parts of a reply. */
@@ -147,13 +153,13 @@ export class InboundConversations implements StreamOwner {
   }
 
   /** See InboundConversation. The participant leaves. */
-  left({ key, stream }: InboundConversation, error: LiminalError | null): void {
-    if (!this.#end(key, error === null, null)) return
-    if (error !== null) {
-      this.refuse(stream, key, error)
-      return
-    }
-    if (this.#connection.open) this.#core.frames.close(this.#connection.outbox, stream, key, 0)
+  left(conversation: InboundConversation, error: LiminalError | null): void {
+    if (this.#end(conversation.key, error === null, null)) this.#sayLeft(conversation, error)
+  }
+
+  #sayLeft({ key, stream }: InboundConversation, error: LiminalError | null): void {
+    if (error !== null) this.refuse(stream, key, error)
+    else if (this.#connection.open) this.#core.frames.close(this.#connection.outbox, stream, key, 0)
   }
 
   #end(id: number | bigint, well: boolean, reason: string | null): boolean {
