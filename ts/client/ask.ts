@@ -2,10 +2,11 @@ import type { FrameBatch } from '../codec/index.ts'
 import { openBytes } from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
 import type { Encoded } from '../payload-text.ts'
-import { Capability, Column, FrameType, HEAD_WIDTH, ROW_WIDTH } from '../protocol/index.ts'
+import { Column, FrameType, HEAD_WIDTH, ROW_WIDTH } from '../protocol/index.ts'
 import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
 import { type Question, Request } from './request.ts'
+import { requireWork } from './require.ts'
 
 /**
  * One request with a conversation of its own. Open and message go out in one write and the close follows the answer, so that it costs one round trip. The
@@ -23,6 +24,12 @@ export class Ask extends Request {
     super(core, question, openBytes(question.subject), deadline, resolve, reject)
   }
 
+  /** @throws LiminalError `NOT_SUPPORTED`, before anything is sent. */
+  override write(connection: Connection): void {
+    if (this.question.openFlags !== undefined) requireWork(connection, 'Giving a request to another responder')
+    super.write(connection)
+  }
+
   override receive(batch: FrameBatch, row: number): void {
     if (batch.columns[HEAD_WIDTH + row * ROW_WIDTH + Column.TYPE] === FrameType.ConversationClose) {
       this.abandon(new LiminalError('CONVERSATION_CLOSED', `${this.what} got no reply: the responder left.`))
@@ -32,11 +39,6 @@ export class Ask extends Request {
   protected override send(connection: Connection, payload: Encoded): void {
     const { frames } = this.core
     const { subject, causal, openFlags = 0 } = this.question
-    if (openFlags !== 0 && !connection.granted(Capability.WORK)) {
-      const text = `${this.what} cannot go to another responder: that needs the extension WORK, which this server has not granted.`
-      this.abandon(new LiminalError('NOT_SUPPORTED', text))
-      return
-    }
     frames.open(connection.outbox, this.stream, this.stream, subject, openFlags)
     frames.request(connection.outbox, this.stream, this.stream, causal, payload)
   }

@@ -10,6 +10,7 @@ import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
 import { checkFrame } from './frame-size.ts'
 import { errorFromPeer, lostError } from './peer-error.ts'
+import { requireWork } from './require.ts'
 import type { StreamOwner } from './streams.ts'
 import { wireText } from './wire-text.ts'
 
@@ -75,13 +76,10 @@ export class ConversationLink extends Call implements StreamOwner {
     return this.#terms.causal ?? null
   }
 
+  /** @throws LiminalError `NOT_SUPPORTED`, before anything is sent. */
   write(connection: Connection): void {
     const { openFlags } = this.#terms
-    if (openFlags !== 0 && !connection.granted(Capability.WORK)) {
-      const text = `${this.what} cannot outlive its participant: that needs the extension WORK, which this server has not granted.`
-      this.#finish(new LiminalError('NOT_SUPPORTED', text))
-      return
-    }
+    if (openFlags !== 0) requireWork(connection, 'Giving a request to another responder')
     const confirms = connection.granted(Capability.CONFIRMATIONS)
     this.#connection = connection
     this.#stream = connection.streams.open(this)

@@ -21,6 +21,7 @@ import {
   withHead,
 } from '../protocol/index.ts'
 import { DispatchError, type DispatchOutcome } from '../routing/index.ts'
+import { timeoutError } from '../waiting.ts'
 import { Call } from './backlog.ts'
 import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
@@ -28,6 +29,9 @@ import { checkFrame } from './frame-size.ts'
 import { errorFromPeer, lostError } from './peer-error.ts'
 import { requireWork } from './require.ts'
 import type { StreamOwner } from './streams.ts'
+
+/** Milliseconds that a dispatch waits for a connection unless told otherwise: as long as it would for a consumer. */
+const DEFAULT_WAIT_MS = 30_000
 
 /** What is dispatched, and how. */
 export interface Dispatched {
@@ -49,6 +53,7 @@ export class DispatchRequest extends Call implements StreamOwner {
   #connection: Connection | null = null
   #stream = 0
   #isSettled = false
+  #waiting: NodeJS.Timeout | null = null
 
   /** @throws LiminalError `PAYLOAD_TOO_LARGE`. */
   constructor(
@@ -68,13 +73,15 @@ export class DispatchRequest extends Call implements StreamOwner {
     this.bytes = checkFrame(this.what, others, payload, core.settings.frameBytes)
   }
 
+  override park(): void {
+    const { waitMs = DEFAULT_WAIT_MS } = this.#dispatched.head
+    this.#waiting = setTimeout(() => this.abandon(timeoutError(waitMs, `${this.what}: its way to the server`)), waitMs)
+  }
+
+  /** @throws LiminalError `NOT_SUPPORTED`, before anything is sent. */
   write(connection: Connection): void {
-    try {
-      requireWork(connection, 'Dispatching')
-    } catch (error) {
-      this.#settle(() => this.#reject(error))
-      return
-    }
+    this.#stopWaiting()
+    requireWork(connection, 'Dispatching')
     const { subject, payload, causal = NO_CAUSE, head } = this.#dispatched
     const stream = connection.streams.open(this)
     this.#stream = stream
@@ -119,7 +126,7 @@ export class DispatchRequest extends Call implements StreamOwner {
     if (this.#isSettled) return
     this.unpark()
     this.#leave()
-    this.#settle(() => this.#reject(error))
+    this.#settle(() => this.#reject(isVerdict(error) ? dispatchError(error) : error))
   }
 
   lost(error: LiminalError): void {
@@ -143,7 +150,13 @@ export class DispatchRequest extends Call implements StreamOwner {
   #settle(settle: () => void): void {
     if (this.#isSettled) return
     this.#isSettled = true
+    this.#stopWaiting()
     settle()
+  }
+
+  #stopWaiting(): void {
+    if (this.#waiting !== null) clearTimeout(this.#waiting)
+    this.#waiting = null
   }
 }
 
@@ -167,4 +180,9 @@ function outcomeOf(bytes: Uint8Array, flags: number, kind: PayloadKind): Dispatc
 /** What a dispatch failed with. What was tried is known to the server only. */
 function dispatchError(error: LiminalError): LiminalError {
   return new DispatchError(error.code, error.message, null, error.cause)
+}
+
+/** Whether it is something that a dispatch ends with, and not what kept it from being one. */
+function isVerdict({ code }: LiminalError): boolean {
+  return code === 'TIMEOUT' || code === 'ABORTED'
 }

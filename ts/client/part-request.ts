@@ -1,6 +1,6 @@
 import type { PartSink, PartSource } from '../bus/index.ts'
 import type { FrameBatch } from '../codec/index.ts'
-import { messageHeadBytes, openBytes } from '../conversation/index.ts'
+import { messageHeadBytes, openBytes, PART_WINDOW } from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
 import { ownBytes } from '../payload.ts'
 import {
@@ -16,6 +16,7 @@ import {
   ROW_WIDTH,
   reasonOf,
 } from '../protocol/index.ts'
+import { toLiminalError } from '../thrown.ts'
 import { Call } from './backlog.ts'
 import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
@@ -25,8 +26,8 @@ import { errorFromPeer, lostError } from './peer-error.ts'
 import { requireStreams, requireWork } from './require.ts'
 import type { StreamOwner } from './streams.ts'
 
-/** Parts that are taken before the server is told: a quarter of the window, so that the other side never runs dry. */
-const ACCEPT_EVERY = 16
+/** The server is told of every so many parts, and when none is left: so it never waits for a word that is not coming. */
+const ACCEPT_EVERY = PART_WINDOW / 4
 
 /** A request whose reply comes in parts. */
 export interface PartQuestion {
@@ -47,6 +48,7 @@ export class PartRequest extends Call implements StreamOwner, PartSource {
   readonly #link: ConversationLink | null
   #connection: Connection | null = null
   #stream = 0
+  #received = 0
   #told = 0
   #isSettled = false
 
@@ -76,9 +78,8 @@ export class PartRequest extends Call implements StreamOwner, PartSource {
     try {
       requireStreams(connection, 'A reply in parts')
       if (reroutes) requireWork(connection, 'Giving a request to another responder')
-    } catch (error) {
-      this.#settle()
-      this.#sink.fail(error)
+    } catch (thrown) {
+      this.abandon(toLiminalError(thrown))
       return
     }
     const stream = connection.streams.open(this)
@@ -113,7 +114,8 @@ export class PartRequest extends Call implements StreamOwner, PartSource {
 
   taken(count: number): void {
     const connection = this.#connection
-    if (connection === null || !connection.open || count - this.#told < ACCEPT_EVERY) return
+    if (connection === null || !connection.open) return
+    if (count < this.#received && count - this.#told < ACCEPT_EVERY) return
     this.#told = count
     connection.write({ type: 'Accept', flags: 0, streamId: this.#stream, referencedMessageId: String(count) })
   }
@@ -148,7 +150,15 @@ export class PartRequest extends Call implements StreamOwner, PartSource {
     if ((flags & REPLY_REQUESTED) !== 0) {
       this.#leave(false)
       this.#sink.end(part)
-    } else if (part !== null) this.#sink.push(part)
+      return
+    }
+    if (part === null) return
+    if (this.#received >= this.#told + PART_WINDOW) {
+      this.abandon(new LiminalError('RESPONDER_FAILED', `${this.what} got more than ${PART_WINDOW} parts unasked.`))
+      return
+    }
+    this.#received++
+    this.#sink.push(part)
   }
 
   /** @param givesUp whether the server has to be told that the rest is not wanted. */

@@ -190,12 +190,12 @@ export class ConnectedBus implements RemoteBus {
       this.#core.submit(request)
     })
     try {
-      // The server keeps the time of a dispatch. The type parameter is the caller's word for what results are.
-      return (await waitFor(outcome, { signal, what })) as DispatchOutcome<Result>
+      // The type parameter is the caller's word for what results are.
+      return (await waitFor(outcome, { timeoutMs: head.timeoutMs, signal, what })) as DispatchOutcome<Result>
     } catch (thrown) {
-      const error = toLiminalError(thrown)
-      request?.abandon(error)
-      throw error
+      // What it is given up with here it fails with, in the words of a dispatch.
+      request?.abandon(toLiminalError(thrown))
+      return (await outcome) as DispatchOutcome<Result>
     }
   }
 

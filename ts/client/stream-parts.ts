@@ -7,6 +7,7 @@ import {
   type StreamOptions,
 } from '../bus/index.ts'
 import { encodePayload, ownBytes } from '../payload.ts'
+import { toLiminalError } from '../thrown.ts'
 import type { ClientCore } from './client-core.ts'
 import type { ConversationLink } from './conversation-link.ts'
 import { PartRequest } from './part-request.ts'
@@ -33,7 +34,12 @@ export function streamParts<Part>(
       // Read first: it throws once the conversation is over.
       void link?.connection
       const parts = new PartRequest(core, { subject, payload, causal, reroutes }, link, sink)
-      core.submit(parts)
+      try {
+        core.submit(parts)
+      } catch (thrown) {
+        parts.abandon(toLiminalError(thrown))
+        throw thrown
+      }
       return parts
     },
     failed: (error) => compensated(policy, subject, request, error),

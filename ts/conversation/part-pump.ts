@@ -1,3 +1,4 @@
+import { Deque } from '../deque.ts'
 import type { LiminalError } from '../errors.ts'
 import {
   type AbandonListener,
@@ -6,6 +7,9 @@ import {
   type ParticipantMessage,
   type TakenListener,
 } from './participant.ts'
+
+/** Bytes of parts that may be ahead of what was taken: one more than that is sent only if nothing is. What waits for a slow reader stays small however large the parts are. */
+const PART_WINDOW_BYTES = 1024 * 1024
 
 /** Whether a behaviour answers in parts. */
 export function isParts(value: unknown): value is AsyncIterable<unknown> {
@@ -18,6 +22,9 @@ export class PartPump implements AbandonListener, TakenListener {
   readonly #done: MessageFate
   readonly #iterator: AsyncIterator<unknown>
   #sent = 0
+  /** Of the parts that were sent and not taken, oldest first. */
+  readonly #sizes = new Deque<number>()
+  #bytes = 0
   #isAbandoned = false
   #wake: (() => void) | null = null
 
@@ -36,7 +43,7 @@ export class PartPump implements AbandonListener, TakenListener {
   async run(encode: (value: unknown) => Uint8Array): Promise<void> {
     try {
       for (;;) {
-        if (this.#sent >= this.#message.taken + PART_WINDOW) await this.#room()
+        if (this.#isFull()) await this.#room()
         if (this.#isAbandoned) return
         const { done, value } = await this.#iterator.next()
         if (this.#isAbandoned) return
@@ -44,15 +51,19 @@ export class PartPump implements AbandonListener, TakenListener {
           this.#done.reply(value === undefined ? null : encode(value))
           return
         }
+        const part = encode(value)
         this.#sent++
-        this.#done.part(encode(value))
+        this.#sizes.push(part.length)
+        this.#bytes += part.length
+        this.#done.part(part)
       }
     } finally {
       await this.#iterator.return?.()
     }
   }
 
-  taken(): void {
+  taken(count: number): void {
+    while (this.#sizes.size > this.#sent - count) this.#bytes -= this.#sizes.shift() ?? 0
     this.#wake?.()
   }
 
@@ -61,10 +72,14 @@ export class PartPump implements AbandonListener, TakenListener {
     this.#wake?.()
   }
 
+  #isFull(): boolean {
+    return this.#sent >= this.#message.taken + PART_WINDOW || this.#bytes >= PART_WINDOW_BYTES
+  }
+
   #room(): Promise<void> {
     return new Promise((resolve) => {
       this.#wake = () => {
-        if (!this.#isAbandoned && this.#sent >= this.#message.taken + PART_WINDOW) return
+        if (!this.#isAbandoned && this.#isFull()) return
         this.#wake = null
         resolve()
       }
