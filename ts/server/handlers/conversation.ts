@@ -208,6 +208,8 @@ export class Conversations implements AskedKeeper {
       if ((flags & HAS_HEAD) !== 0) {
         const headed = readHead(bytes)
         options = readDispatchHead(headed)
+        // The same that a bus in this process allows: it has to fit the heads of those who get the message.
+        if (options?.key !== undefined) checkName('key', options.key)
         payload = headed.payload
       }
     } catch (thrown) {
