@@ -90,6 +90,11 @@ describe('dispatches of a peer', () => {
       ReasonCode.PayloadInvalid,
     ],
     [
+      'a key that is no name',
+      dispatchFrame(1n, '1', { dispatch: { key: 'k'.repeat(256) } }),
+      ReasonCode.InvalidArgument,
+    ],
+    [
       'a time that no timer keeps',
       dispatchFrame(1n, '1', { dispatch: { timeoutMs: 1e15 } }),
       ReasonCode.InvalidArgument,
