@@ -12,7 +12,7 @@ export async function dispatchWork(
   options: DispatchOptions,
 ): Promise<DispatchOutcome<Uint8Array>> {
   try {
-    return await conversations.group(subject).dispatch(work, options)
+    return await conversations.groupFor(subject).dispatch(work, options)
   } finally {
     conversations.dispatched(subject)
   }

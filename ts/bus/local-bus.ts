@@ -154,7 +154,7 @@ export class LocalBus implements Bus {
 
   /**
    * The consumer group of a subject: everybody who answers it here or over a connection, with their live state. Routing is chosen by the first call, and changed by `deploy`.
-   * A group with options stays until the bus is closed; one without is forgotten when nobody answers the subject and nothing waits.
+   * It stays until the bus is closed. One that only {@link dispatch} uses is forgotten when nobody answers the subject and nothing waits.
    *
    * @throws LiminalError `INVALID_ARGUMENT`, also for options where the group is there already; `LIMIT_EXCEEDED`; `CLOSED`.
    */

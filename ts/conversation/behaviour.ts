@@ -1,9 +1,11 @@
 import { checkFunction, describe } from '../arguments.ts'
 import { LiminalError } from '../errors.ts'
 import { decodePayload, encodePayload, ownBytes, type PayloadKind } from '../payload.ts'
+import type { ExitReason } from '../process/index.ts'
 import type { CausalContext } from '../protocol/index.ts'
 import { HandedBackError } from '../routing/index.ts'
 import { isThenable } from '../thenable.ts'
+import { toLiminalError } from '../thrown.ts'
 import { sayBehaviourFailed } from './diagnostics.ts'
 import { isParts, PartPump } from './part-pump.ts'
 import type {
@@ -13,6 +15,7 @@ import type {
   ParticipantMessage,
   ParticipantSource,
 } from './participant.ts'
+import { participantGone } from './participant-gone.ts'
 
 /**
  * What answers: called for each message, concurrently. Its result (or what its promise resolves with) is the reply, `undefined` standing for `null` in JSON. An async
@@ -61,10 +64,12 @@ export function participantFromBehaviour<Request>(
   options: SourceOptions = {},
 ): ParticipantSource {
   const { capacity, tags } = options
-  if (typeof behaviour === 'function') {
-    return { capacity, tags, join: (conversation) => new BehaviourParticipant(behaviour, payload, conversation, null) }
-  }
-  return { capacity, tags, join: (conversation) => openTurns(behaviour, payload, conversation) }
+  const join =
+    typeof behaviour === 'function'
+      ? (conversation: ConversationInfo): Participant =>
+          new BehaviourParticipant(behaviour, payload, conversation, null)
+      : (conversation: ConversationInfo): Participant => openTurns(behaviour, payload, conversation)
+  return { capacity, tags, finishes: true, join }
 }
 
 /** What the consumer group of a subject goes by. */
@@ -85,9 +90,10 @@ function openTurns<Request>(
     subject,
     conversationId: id,
     signal: over.signal,
-    leave: (error) => {
-      over.abort(error)
-      conversation.leave(error ?? null)
+    leave: (thrown) => {
+      const error = thrown === undefined ? null : toLiminalError(thrown)
+      over.abort(error ?? new LiminalError('CONVERSATION_CLOSED', `The responder for '${subject}' is done.`))
+      conversation.leave(error)
     },
   }
   let turns: Behaviour<Request>
@@ -95,7 +101,9 @@ function openTurns<Request>(
     turns = behaviour.open(context)
     checkFunction('behaviour.open()', turns)
   } catch (cause) {
-    throw failureOf(conversation, cause)
+    const error = failureOf(conversation, cause)
+    over.abort(error)
+    throw error
   }
   return new BehaviourParticipant(turns, payload, conversation, over)
 }
@@ -155,9 +163,20 @@ class BehaviourParticipant<Request> implements Participant {
     this.#over.abort(new LiminalError('CONVERSATION_CLOSED', text))
   }
 
+  gone(reason: ExitReason): void {
+    this.#over?.abort(participantGone(this.#conversation.subject, reason))
+  }
+
   #settle(result: unknown, message: ParticipantMessage, done: MessageFate): void {
-    if (isParts(result)) {
-      this.#pump(result, message, done)
+    let pump: PartPump | null
+    try {
+      pump = isParts(result) ? new PartPump(result, message, done) : null
+    } catch (thrown) {
+      this.#threw(thrown, done)
+      return
+    }
+    if (pump !== null) {
+      pump.run((value) => this.#encode(value)).catch((thrown: unknown) => this.#threw(thrown, done))
       return
     }
     if (!message.replyRequested) {
@@ -172,11 +191,6 @@ class BehaviourParticipant<Request> implements Participant {
       return
     }
     done.reply(reply)
-  }
-
-  #pump(parts: AsyncIterable<unknown>, message: ParticipantMessage, done: MessageFate): void {
-    const pump = new PartPump(parts, message, done)
-    pump.run((value) => this.#encode(value)).catch((thrown: unknown) => this.#threw(thrown, done))
   }
 
   #encode(value: unknown): Uint8Array {

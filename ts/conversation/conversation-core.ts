@@ -3,6 +3,7 @@ import { countOf, type Few, hasItem, itemsOf, withItem, withoutItem } from '../f
 import { ownBytes } from '../payload.ts'
 import { type Exit, type ExitReason, exitError, exitNormal, type PassiveProcess, type Pid } from '../process/index.ts'
 import { type CausalContext, NO_CAUSE } from '../protocol/index.ts'
+import { HandedBackError } from '../routing/index.ts'
 import { throwIfAborted, timeoutError, type WaitLimits } from '../waiting.ts'
 import type { MessageTerms } from './abandonable-message.ts'
 import { type ConversationEvent, ConversationHistory } from './conversation-history.ts'
@@ -103,7 +104,6 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
   #seat: Seat | null = null
   /** Participants that handed something back and still work on something else. */
   #former: Few<Seat> = null
-  #shunned: Set<SourceRegistration> | null = null
   #history: ConversationHistory | null = null
   #isOpen = true
   #isUsed = false
@@ -169,7 +169,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
       id: this.id,
       subject: this.subject,
       phase: this.phase,
-      pid: this.process.pid,
+      pid: this.number,
       participant: this.#seat?.registration.process.pid ?? null,
       openedAt,
       deadline: deadlineMs === undefined ? null : openedAt + deadlineMs,
@@ -182,7 +182,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
   /** Brings a participant in. The registry calls it, once, before anything is sent. @throws what keeps everybody from joining; it is over then. */
   begin(): void {
     try {
-      this.#sit()
+      this.#sit(null)
     } catch (error) {
       this.#isOpen = false
       this.#stopTimers()
@@ -247,6 +247,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
    * @param reason for people, said to the participant. Default: the error's message.
    */
   close(error?: LiminalError, reason?: string): void {
+    if (!this.#isOpen) return
     this.#reason = reason ?? error?.message ?? null
     this.#end(error ?? null)
   }
@@ -263,22 +264,27 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
   }
 
   /** See ExchangeKeeper. */
+  progressed(): void {
+    this.#idle?.refresh()
+  }
+
+  /** See ExchangeKeeper. */
   handedBack(exchange: Exchange, error: LiminalError): void {
     this.#note('handed-back', exchange.attempts)
     const { seat } = exchange
-    if (seat === null || this.#terms.onCrash !== 'route-to-next') {
+    if (seat === null || !this.#isOpen || this.#terms.onCrash !== 'route-to-next') {
       exchange.settleUndone(error)
       return
     }
-    this.#shunned ??= new Set()
-    this.#shunned.add(seat.registration)
+    exchange.shunned ??= new Set()
+    exchange.shunned.add(seat.registration)
     if (this.#seat === seat) {
       this.#seat = null
       this.#former = withItem(this.#former, seat)
     }
     seat.pending--
     exchange.seat = null
-    this.#reroute(exchange, error, performance.now())
+    this.#reroute(exchange, handedBackError(error), performance.now())
     if (seat.pending === 0 && seat !== this.#seat) this.#dismiss(seat)
   }
 
@@ -307,25 +313,31 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
   vacated(seat: Seat, reason: ExitReason): void {
     const observedAt = performance.now()
     seat.release()
+    if (!this.#isOpen) {
+      this.#abandonAt(seat, reason)
+      return
+    }
     const wasCurrent = this.#seat === seat
     // It may be told twice, by its source and by itself.
-    if (this.#isOpen && !wasCurrent && !hasItem(this.#former, seat)) return
+    if (!wasCurrent && !hasItem(this.#former, seat)) return
     this.#former = withoutItem(this.#former, seat)
     if (wasCurrent) this.#seat = null
-    if (!this.#isOpen) {
-      this.#failUnfinished(seat, reason)
-      return
+    this.#note(reason.is === 'normal' ? 'left' : 'crashed', 0)
+    if (this.#terms.onCrash === 'route-to-next') this.#rerouteFrom(seat, reason, observedAt)
+    else if (reason.is !== 'normal') this.#end(participantGone(this.subject, reason))
+    else {
+      // Not a crash: it is done with the conversation, and may have done what it was at.
+      this.#abandonAt(seat, reason)
+      this.#end(null)
     }
-    this.#note('crashed', 0)
-    if (this.#terms.onCrash !== 'route-to-next') {
-      if (wasCurrent) this.#end(participantGone(this.subject, reason))
-      return
-    }
+  }
+
+  #rerouteFrom(seat: Seat, reason: ExitReason, observedAt: number): void {
     for (const exchange of itemsOf(this.#pending)) {
-      if (exchange.seat !== seat || !hasItem(this.#pending, exchange)) continue
+      if (exchange.seat !== seat || !exchange.open) continue
       exchange.seat = null
       const gone = participantGone(this.subject, reason)
-      if (reason.is === 'normal') exchange.settleWith(gone)
+      if (reason.is === 'normal') exchange.abandon(gone)
       else this.#reroute(exchange, gone, observedAt)
     }
   }
@@ -334,32 +346,53 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
   left(seat: Seat, error: LiminalError | null): void {
     if (hasItem(this.#former, seat)) this.vacated(seat, error === null ? exitNormal() : exitError(error))
     if (this.#seat !== seat) return
-    // It knows already.
-    seat.release()
+    // It knows already. What it still finishes keeps the seat.
+    seat.participant = null
     this.#seat = null
     this.#end(error)
+    if (seat.pending === 0) seat.release()
   }
 
   #admit(): Seat {
     if (!this.#isOpen) {
-      throw this.#error ?? new LiminalError('CONVERSATION_CLOSED', `The conversation with '${this.subject}' is over.`)
+      throw this.#overError()
     }
     const { maxPending } = this.#limits
     if (countOf(this.#pending) >= maxPending) {
       const message = `The conversation with '${this.subject}' has ${maxPending} messages underway. Await replies before sending more.`
       throw new LiminalError('LIMIT_EXCEEDED', message)
     }
-    return this.#seat ?? this.#sit()
+    return this.#seat ?? this.#sit(null)
   }
 
-  #sit(): Seat {
-    const seat = this.#keeper.seat(this, this.#shunned)
+  /** Brings the next participant in. @param shunned sources that are not to be tried. */
+  #sit(shunned: ReadonlySet<SourceRegistration> | null): Seat {
+    const seat = this.#keeper.seat(this, shunned)
+    // Joining runs code of the participant, which may have ended the conversation, or begun with somebody else.
+    const before = this.#seat
+    if (!this.#isOpen) {
+      this.#dismiss(seat)
+      throw this.#overError()
+    }
     this.#seat = seat
+    if (before !== null) this.#retire(before)
     this.#note('joined', 0)
     return seat
   }
 
+  /** New messages go to somebody else. */
+  #retire(seat: Seat): void {
+    if (seat.pending === 0) this.#dismiss(seat)
+    else this.#former = withItem(this.#former, seat)
+  }
+
+  #overError(): LiminalError {
+    return this.#error ?? new LiminalError('CONVERSATION_CLOSED', `The conversation with '${this.subject}' is over.`)
+  }
+
   #hand(seat: Seat, exchange: Exchange): void {
+    // Its limits were reached before it began.
+    if (!exchange.open) return
     this.#isUsed = true
     this.#note(exchange.replyRequested ? 'request' : 'message', exchange.attempt)
     this.#idle?.refresh()
@@ -384,21 +417,27 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     }
     let seat: Seat
     try {
-      seat = this.#seat ?? this.#sit()
+      const current = this.#seat
+      const isFit = current !== null && exchange.shunned?.has(current.registration) !== true
+      seat = isFit ? current : this.#sit(exchange.shunned)
     } catch (cause) {
       const message = `${why.message} Nobody else can take it over.`
       exchange.settleWith(new LiminalError('PARTICIPANT_GONE', message, { cause }))
       return
     }
+    if (!exchange.open) return
     const from = exchange.attempts
+    exchange.seat = seat
+    seat.pending++
     const attempt = exchange.again(new LiminalError('ABORTED', 'Another participant has this request now.'))
     const startedAt = performance.now()
     sayRerouted({ subject: this.subject, conversationId: this.id, attempt: from, error: why, observedAt, startedAt })
     this.#note('rerouted', attempt.attempt)
-    exchange.seat = seat
-    seat.pending++
+    // Whoever had it before was told so, and may have ended this or that in answer.
+    if (!exchange.awaits(attempt)) return
     try {
-      seat.participant?.receive(attempt, attempt)
+      if (seat.participant === null) throw this.#overError()
+      seat.participant.receive(attempt, attempt)
     } catch (error) {
       attempt.fail(asFailure(error, this.subject))
     }
@@ -422,6 +461,9 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
   #stopTimers(): void {
     if (this.#deadline !== null) clearTimeout(this.#deadline)
     if (this.#idle !== null) clearTimeout(this.#idle)
+    // A timer that was cleared must not be refreshed.
+    this.#deadline = null
+    this.#idle = null
   }
 
   /** Nothing more is sent to the participant of a seat. What it is at keeps the seat, so that its crash is heard of. */
@@ -446,10 +488,10 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     }
   }
 
-  /** Messages that were left to finish, and now cannot. */
-  #failUnfinished(seat: Seat, reason: ExitReason): void {
+  /** What a participant was at that is no more, and that nobody else is to do. */
+  #abandonAt(seat: Seat, reason: ExitReason): void {
     for (const exchange of itemsOf(this.#pending)) {
-      if (exchange.seat === seat) exchange.settleWith(participantGone(this.subject, reason))
+      if (exchange.seat === seat) exchange.abandon(participantGone(this.subject, reason))
     }
   }
 
@@ -479,6 +521,10 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     this.#history ??= new ConversationHistory(this.#limits.history)
     this.#history.add(is, attempt)
   }
+}
+
+function handedBackError(error: LiminalError): HandedBackError {
+  return error instanceof HandedBackError ? error : new HandedBackError(error.message, { cause: error })
 }
 
 function asFailure(error: unknown, subject: string): LiminalError {

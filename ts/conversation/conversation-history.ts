@@ -2,7 +2,7 @@
 export interface ConversationEvent {
   /** Milliseconds since the epoch. */
   readonly at: number
-  readonly is: 'joined' | 'request' | 'message' | 'reply' | 'failed' | 'crashed' | 'handed-back' | 'rerouted'
+  readonly is: 'joined' | 'request' | 'message' | 'reply' | 'failed' | 'left' | 'crashed' | 'handed-back' | 'rerouted'
   /** The attempt that it is about; 0 where it is about none. */
   readonly attempt: number
 }

@@ -41,7 +41,8 @@ export interface ConversationRegistryOptions {
 export class ConversationRegistry implements ConversationKeeper, RegistrationKeeper {
   /** Conversations, and the sources that have no process of their own, are processes here. */
   readonly processes: ProcessSystem
-  readonly #fallback: SourceRegistration | null
+  #fallback: ParticipantSource | null
+  #fallbackRegistration: SourceRegistration | null = null
   readonly #maxConversations: number
   readonly #maxGroups: number
   readonly #limits: ConversationLimits
@@ -62,8 +63,7 @@ export class ConversationRegistry implements ConversationKeeper, RegistrationKee
     this.#maxGroups = options.maxGroups ?? 65_536
     this.#limits = { maxPending: options.maxPending ?? 1_024, history: options.history ?? 0 }
     this.processes.populate(this.#population())
-    const { fallback = null } = options
-    this.#fallback = fallback === null ? null : new SourceRegistration(this.processes, '*', fallback, this, {})
+    this.#fallback = options.fallback ?? null
   }
 
   /** Live conversations. */
@@ -110,13 +110,19 @@ export class ConversationRegistry implements ConversationKeeper, RegistrationKee
   }
 
   /**
-   * The consumer group of a subject: everybody who answers it, and whoever joins it. It is made when it is first asked for, and forgotten when nobody answers the subject
-   * and nothing waits, unless it was made with options.
+   * The consumer group of a subject: everybody who answers it, and whoever joins it. It is made when it is first asked for, and stays until the bus is closed.
    *
    * @param options only for a group that there is not yet.
    * @throws LiminalError `INVALID_ARGUMENT`; `LIMIT_EXCEEDED`: there are too many groups.
    */
   group(subject: string, options?: ConsumerGroupOptions): ConsumerGroup<Work, Uint8Array> {
+    const group = this.groupFor(subject, options)
+    this.#subjects.get(subject)?.keepGroup()
+    return group
+  }
+
+  /** The same for one dispatch, followed by {@link dispatched}: the group is forgotten when nobody answers the subject and nothing waits or is underway. */
+  groupFor(subject: string, options?: ConsumerGroupOptions): ConsumerGroup<Work, Uint8Array> {
     checkName('subject', subject)
     const entry = this.#subject(subject)
     if (entry.group === null) {
@@ -125,7 +131,15 @@ export class ConversationRegistry implements ConversationKeeper, RegistrationKee
         const message = `The group of '${subject}' cannot be made: there are ${this.#maxGroups}. Dispatch to fewer subjects.`
         throw new LiminalError('LIMIT_EXCEEDED', message)
       }
-      entry.makeGroup(options, (registration) => this.#openWith(subject, registration))
+      try {
+        entry.makeGroup(options ?? {}, {
+          openWith: (registration) => this.#openWith(subject, registration),
+          ceased: () => this.dispatched(subject),
+        })
+      } catch (error) {
+        this.#forgetIfUnused(entry)
+        throw error
+      }
       this.#groups++
     } else if (options !== undefined) {
       throw new LiminalError(
@@ -160,7 +174,13 @@ export class ConversationRegistry implements ConversationKeeper, RegistrationKee
   /** Ends all live conversations with `error`, and all groups. */
   closeAll(error: LiminalError): void {
     for (const conversation of this.#live.values()) conversation.close(error)
-    for (const subject of [...this.#subjects.values()]) subject.closeGroup()
+    for (const subject of [...this.#subjects.values()]) {
+      if (subject.group !== null) this.#groups--
+      subject.closeGroup()
+      this.#forgetIfUnused(subject)
+    }
+    this.#fallbackRegistration?.withdraw()
+    this.#fallbackRegistration = null
   }
 
   /** See ConversationKeeper. */
@@ -180,8 +200,9 @@ export class ConversationRegistry implements ConversationKeeper, RegistrationKee
   seat(conversation: ConversationCore, shunned: ReadonlySet<SourceRegistration> | null): Seat {
     const entry = this.#subjects.get(conversation.subject)
     if (entry === undefined || !entry.isAnswered) {
-      if (this.#fallback === null || shunned?.has(this.#fallback)) throw noResponder(conversation.subject)
-      return seatWith(conversation, this.#fallback)
+      const fallback = this.#fallbackOf()
+      if (fallback === null || shunned?.has(fallback)) throw noResponder(conversation.subject)
+      return seatWith(conversation, fallback)
     }
     let failure: unknown
     let passedOver: SourceRegistration | null = null
@@ -189,7 +210,8 @@ export class ConversationRegistry implements ConversationKeeper, RegistrationKee
     for (let left = entry.size; left > 0; left--) {
       const registration = entry.next()
       if (registration === null) break
-      if (shunned?.has(registration)) continue
+      // One that is over has not been told so yet.
+      if (registration.isOver || shunned?.has(registration)) continue
       if (registration.source.canJoin?.() === false) {
         passedOver = registration
         continue
@@ -208,12 +230,16 @@ export class ConversationRegistry implements ConversationKeeper, RegistrationKee
   /** Opens a conversation with one source, for a dispatch that has chosen it. */
   #openWith(subject: string, registration: SourceRegistration): ConversationCore {
     this.#checkRoom(subject)
-    const keeper: ConversationKeeper = {
-      over: (conversation, error) => this.over(conversation, error),
-      adopt: (conversation, onExit) => this.adopt(conversation, onExit),
-      seat: (conversation) => seatWith(conversation, registration),
+    return this.#begin(this.#make(subject, new ChosenSource(this, registration), null), null)
+  }
+
+  /** Registered when it is needed, and again if its process was killed. */
+  #fallbackOf(): SourceRegistration | null {
+    if (this.#fallback === null) return null
+    if (this.#fallbackRegistration === null || this.#fallbackRegistration.isOver) {
+      this.#fallbackRegistration = new SourceRegistration(this.processes, '*', this.#fallback, this, {})
     }
-    return this.#begin(this.#make(subject, keeper, null), null)
+    return this.#fallbackRegistration
   }
 
   /** Conversations are too many for a process record each: one becomes known when somebody names its pid, which is its number. */
@@ -260,6 +286,29 @@ export class ConversationRegistry implements ConversationKeeper, RegistrationKee
     if (subject.group !== null) this.#groups--
     subject.closeGroup()
     this.#subjects.delete(subject.name)
+  }
+}
+
+/** Keeps the conversation of a dispatch, which has its source already. */
+class ChosenSource implements ConversationKeeper {
+  readonly #registry: ConversationRegistry
+  readonly #registration: SourceRegistration
+
+  constructor(registry: ConversationRegistry, registration: SourceRegistration) {
+    this.#registry = registry
+    this.#registration = registration
+  }
+
+  over(conversation: ConversationCore, error: LiminalError | null): void {
+    this.#registry.over(conversation, error)
+  }
+
+  adopt(conversation: ConversationCore, onExit: (exit: Exit) => void): PassiveProcess {
+    return this.#registry.adopt(conversation, onExit)
+  }
+
+  seat(conversation: ConversationCore): Seat {
+    return seatWith(conversation, this.#registration)
   }
 }
 

@@ -6,6 +6,7 @@ import { abortedError, timeoutError, type WaitLimits } from '../waiting.ts'
 import { AbandonableMessage, type MessageTerms } from './abandonable-message.ts'
 import { type MessageFate, PART_WINDOW } from './participant.ts'
 import type { Seat } from './seat.ts'
+import type { SourceRegistration } from './source-registration.ts'
 
 /** Hears what became of an exchange: one call of either, unless it goes out of its way to listen twice. */
 export interface ExchangeObserver {
@@ -28,7 +29,9 @@ export interface ExchangeKeeper {
   handedBack(exchange: Exchange, error: LiminalError): void
   /** What was at it died, while its participant goes on. */
   crashed(exchange: Exchange, reason: ExitReason): void
-  /** An answer came from an attempt that is not the latest any more. */
+  /** A part of its reply came. */
+  progressed(): void
+  /** An answer came from an attempt that is not the latest any more, or nobody waits for it. */
   refused(exchange: Exchange, attempt: number): void
 }
 
@@ -39,6 +42,8 @@ export interface ExchangeKeeper {
 export class Exchange extends AbandonableMessage implements MessageFate {
   /** Where it is being worked on; the conversation sets it. */
   seat: Seat | null = null
+  /** Sources that gave it back: they do not get it again. */
+  shunned: Set<SourceRegistration> | null = null
   readonly #keeper: ExchangeKeeper
   readonly #observer: ExchangeObserver
   #open = true
@@ -82,6 +87,11 @@ export class Exchange extends AbandonableMessage implements MessageFate {
     this.#kept = ownBytes(this.payload)
   }
 
+  /** Whether this attempt is the one that is waited for. */
+  awaits(attempt: LaterAttempt): boolean {
+    return this.#open && this.#latest === attempt
+  }
+
   /** Begins another attempt: who was at it before is told that nobody waits for it there. */
   again(why: LiminalError): LaterAttempt {
     const before = this.#latest
@@ -100,27 +110,27 @@ export class Exchange extends AbandonableMessage implements MessageFate {
       this.#signal = signal
       this.#abort = () => this.abandon(abortedError(signal, what))
       signal.addEventListener('abort', this.#abort)
+      // An aborted signal tells nobody any more; it may have been aborted by a participant that joined.
+      if (signal.aborted) this.#abort()
     }
   }
 
   /** The participant is done with it. `reply` is `null` where none was wanted, or where there were only parts. */
   reply(reply: Uint8Array | null): void {
-    if (this.#latest === null) this.answered(null, reply)
-    else this.#keeper.refused(this, this.attempt)
+    this.answered(null, reply)
   }
 
   part(part: Uint8Array): void {
-    if (this.#latest === null) this.partCame(null, part)
+    this.partCame(null, part)
   }
 
   /** The participant could not do it, or its conversation cannot. */
   fail(error: LiminalError): void {
-    if (this.#latest === null) this.failed(null, error)
-    else this.#keeper.refused(this, this.attempt)
+    this.failed(null, error)
   }
 
   handBack(error: LiminalError): void {
-    if (this.#latest === null) this.givenBack(null, error)
+    this.givenBack(null, error)
   }
 
   crash(reason: ExitReason): void {
@@ -154,6 +164,13 @@ export class Exchange extends AbandonableMessage implements MessageFate {
     this.#observer.failed(error)
   }
 
+  /** Nobody waits for it any more and the participant is told so, but it stays open until the participant is done with it. */
+  cancel(error: LiminalError): void {
+    if (!this.#open) return
+    if (this.#latest === null) this.tellAbandoned(error)
+    else this.#latest.abandon(error)
+  }
+
   /** Whoever asked has taken so many parts of the reply. */
   override take(count: number): void {
     const most = Math.min(count, this.#parts)
@@ -163,11 +180,10 @@ export class Exchange extends AbandonableMessage implements MessageFate {
 
   /** @param attempt which one says so; `null`: the first. */
   answered(attempt: LaterAttempt | null, reply: Uint8Array | null): void {
-    if (attempt !== this.#latest) {
+    if (attempt !== this.#latest || !this.#close(true)) {
       this.#keeper.refused(this, attempt?.attempt ?? this.attempt)
       return
     }
-    if (!this.#close(true)) return
     if (reply !== null || !this.replyRequested || this.inParts) this.#observer.replied(reply)
     else
       this.#observer.failed(new LiminalError('RESPONDER_FAILED', 'The responder took the request but gave no reply.'))
@@ -184,11 +200,12 @@ export class Exchange extends AbandonableMessage implements MessageFate {
       return
     }
     this.#parts++
+    this.#keeper.progressed()
     this.#observer.part?.(part)
   }
 
   failed(attempt: LaterAttempt | null, error: LiminalError): void {
-    if (attempt === this.#latest) this.settleWith(error)
+    if (attempt === this.#latest && this.#open) this.settleWith(error)
     else this.#keeper.refused(this, attempt?.attempt ?? this.attempt)
   }
 

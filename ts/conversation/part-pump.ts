@@ -41,16 +41,22 @@ export class PartPump implements AbandonListener, TakenListener {
    * @throws what the parts throw, and what `encode` throws.
    */
   async run(encode: (value: unknown) => Uint8Array): Promise<void> {
+    const { replyRequested } = this.#message
+    // Whoever ended or threw is not told to stop.
+    let isRunning = true
     try {
       for (;;) {
         if (this.#isFull()) await this.#room()
         if (this.#isAbandoned) return
+        isRunning = false
         const { done, value } = await this.#iterator.next()
-        if (this.#isAbandoned) return
+        isRunning = done !== true
         if (done === true) {
-          this.#done.reply(value === undefined ? null : encode(value))
+          this.#done.reply(value === undefined || !replyRequested ? null : encode(value))
           return
         }
+        // A message that wants no reply wants no parts either, but all of the work.
+        if (!replyRequested || this.#isAbandoned) continue
         const part = encode(value)
         this.#sent++
         this.#sizes.push(part.length)
@@ -58,8 +64,14 @@ export class PartPump implements AbandonListener, TakenListener {
         this.#done.part(part)
       }
     } finally {
-      await this.#iterator.return?.()
+      if (isRunning) await this.#stop()
     }
+  }
+
+  async #stop(): Promise<void> {
+    await this.#iterator.return?.()
+    // Nobody waits, except for its place.
+    if (this.#isAbandoned && this.#sent === 0) this.#done.reply(null)
   }
 
   taken(count: number): void {

@@ -6,6 +6,11 @@ export function participantGone(subject: string, reason: ExitReason): LiminalErr
   return new LiminalError('PARTICIPANT_GONE', `The responder of '${subject}' ${ENDINGS[reason.is]}.`, { cause: reason })
 }
 
+/** Whether the participant that an error tells of ended normally: it may have done what it was at. */
+export function endedNormally({ cause }: LiminalError): boolean {
+  return typeof cause === 'object' && cause !== null && 'is' in cause && cause.is === 'normal'
+}
+
 const ENDINGS: Record<ExitReason['is'], string> = {
   normal: 'ended before it answered; it may have handled the request, so nobody else is asked',
   error: 'crashed; whether it handled the request is unknown',

@@ -64,6 +64,8 @@ export interface Participant {
   receive(message: ParticipantMessage, done: MessageFate): void
   /** The conversation is over; nothing is sent to this participant any more. @param reason what the other side said to that, `null` if nothing. */
   close(reason: string | null): void
+  /** Told instead of {@link close} if the process of its source is over. What it still does is for nobody. */
+  gone?(reason: ExitReason): void
 }
 
 /** What a participant is told about the conversation it joins. */
@@ -85,6 +87,11 @@ export interface ParticipantSource {
   readonly capacity?: number | undefined
   /** What routing functions may choose by. Default: none. */
   readonly tags?: readonly string[] | undefined
+  /**
+   * Whether its participants say what became of each message also when nobody waits any more. A dispatched message that was given up keeps its place in the capacity until
+   * then: the participant is still at it. Default: no, the place is free at once.
+   */
+  readonly finishes?: boolean | undefined
   /**
    * Whether {@link join} is worth a try. Asked of every source of a subject until one can, so it has to be cheap. It is a forecast: of sources that say no to an open that
    * nobody takes, one is tried all the same, for the reason. Default: always.

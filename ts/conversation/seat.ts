@@ -51,8 +51,13 @@ export class Seat implements ConversationInfo {
       throw error
     }
     this.#isJoining = false
-    if (this.#failure !== undefined) this.release()
-    return this.#failure
+    const failure = this.#failure
+    if (failure !== undefined) {
+      const { participant } = this
+      this.release()
+      if (failure !== null && 'is' in failure) participant.gone?.(failure)
+    }
+    return failure
   }
 
   leave(error: LiminalError | null): void {
@@ -61,8 +66,13 @@ export class Seat implements ConversationInfo {
   }
 
   lost(reason: ExitReason): void {
-    if (this.#isJoining) this.#failure = reason
-    else this.#owner.vacated(this, reason)
+    if (this.#isJoining) {
+      this.#failure = reason
+      return
+    }
+    const { participant } = this
+    this.#owner.vacated(this, reason)
+    participant?.gone?.(reason)
   }
 
   /** Nobody sits here any more. Idempotent. */

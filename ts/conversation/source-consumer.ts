@@ -11,11 +11,17 @@ import {
 import { toLiminalError } from '../thrown.ts'
 import type { ConversationCore } from './conversation-core.ts'
 import type { ExchangeObserver } from './exchange.ts'
+import { endedNormally } from './participant-gone.ts'
 import type { SourceRegistration } from './source-registration.ts'
 import type { Work } from './work.ts'
 
-/** Opens a conversation with this very source. @throws what keeps it from joining. */
-export type OpenWith = (registration: SourceRegistration) => ConversationCore
+/** What the sources of a subject need as consumers. */
+export interface ConsumerKeeper {
+  /** Opens a conversation with this very source. @throws what keeps it from joining. */
+  openWith(registration: SourceRegistration): ConversationCore
+  /** A message that had been given up is over: nobody may need the group any more. */
+  ceased(): void
+}
 
 /** Dispatched messages in flight to a source that says nothing. */
 const DEFAULT_CAPACITY = 64
@@ -26,15 +32,15 @@ export class SourceConsumer implements Consumer<Work, Uint8Array> {
   readonly capacity: number
   readonly tags: readonly string[]
   readonly #registration: SourceRegistration
-  readonly #openWith: OpenWith
+  readonly #keeper: ConsumerKeeper
 
-  constructor(registration: SourceRegistration, id: string, openWith: OpenWith) {
+  constructor(registration: SourceRegistration, id: string, keeper: ConsumerKeeper) {
     const { capacity = DEFAULT_CAPACITY, tags = [] } = registration.source
     this.id = id
     this.capacity = capacity
     this.tags = tags
     this.#registration = registration
-    this.#openWith = openWith
+    this.#keeper = keeper
   }
 
   deliver(work: Work, context: DeliveryContext): Promise<Uint8Array> {
@@ -42,28 +48,38 @@ export class SourceConsumer implements Consumer<Work, Uint8Array> {
       const conversation = this.#open(reject)
       if (conversation === null) return
       const { attempt, deadline, key } = context
+      let isGivenUp = false
+      const over = (): void => {
+        conversation.close()
+        // The group counts it until it has heard of the exit, or of what was settled here.
+        if (isGivenUp) setImmediate(() => this.#keeper.ceased())
+      }
       const observer: ExchangeObserver = {
         replied: (reply: Uint8Array | null): void => {
           resolve(ownBytes(reply ?? new Uint8Array(0)))
-          conversation.close()
+          over()
         },
         failed: (error: LiminalError): void => {
           // The group hears of the exit, and knows what to do about it.
-          if (!this.#registration.isOver) reject(error.code === 'PARTICIPANT_GONE' ? undone(error) : error)
-          conversation.close()
+          if (!this.#registration.isOver) reject(isUndone(error) ? undone(error) : error)
+          over()
         },
         crashed: (error: LiminalError, reason: ExitReason): void => {
           reject(reason.is === 'normal' ? error : new ConsumerCrashError(reason.is, error))
-          conversation.close()
+          over()
         },
         handedBack: (error: LiminalError): void => {
           reject(undone(error))
-          conversation.close()
+          over()
         },
       }
       try {
         const exchange = conversation.ask(work.payload, work.causal, null, observer, { attempt, deadline, key })
-        context.onAbandoned((reason) => exchange.abandon(abandoned(reason)))
+        context.onAbandoned((reason) => {
+          isGivenUp = true
+          if (this.#registration.source.finishes === true) exchange.cancel(abandoned(reason))
+          else exchange.abandon(abandoned(reason))
+        })
       } catch (thrown) {
         conversation.close()
         reject(undone(thrown))
@@ -79,12 +95,17 @@ export class SourceConsumer implements Consumer<Work, Uint8Array> {
 
   #open(reject: (error: LiminalError) => void): ConversationCore | null {
     try {
-      return this.#openWith(this.#registration)
+      return this.#keeper.openWith(this.#registration)
     } catch (thrown) {
       reject(undone(thrown))
       return null
     }
   }
+}
+
+/** A participant that ended normally may have done it. */
+function isUndone(error: LiminalError): boolean {
+  return error.code === 'PARTICIPANT_GONE' && !endedNormally(error)
 }
 
 /** Somebody else may do it: nothing was sent, or whoever had it is no more. */

@@ -45,6 +45,8 @@ export class SourceRegistration implements Registration {
   readonly subject: string
   readonly source: ParticipantSource
   readonly process: Process
+  /** Unique in the bus: the pid of its own process, or one that no process has. */
+  readonly number: number
   readonly #processes: ProcessSystem
   readonly #keeper: RegistrationKeeper
   readonly #isOwn: boolean
@@ -52,6 +54,8 @@ export class SourceRegistration implements Registration {
   #first: Seat | null = null
   #registered = true
   #idle: Deferred<void> | null = null
+  /** Of a process that is not its own. */
+  readonly #monitor: Monitor | null
 
   constructor(
     processes: ProcessSystem,
@@ -69,9 +73,12 @@ export class SourceRegistration implements Registration {
     if (process === undefined) {
       const onExit = (exit: Exit): void => this.#gone(exit)
       this.process = processes.spawnPassive({ name: 'responder', onExit, ...(parent === undefined ? {} : { parent }) })
+      this.number = this.process.pid
+      this.#monitor = null
     } else {
       this.process = process
-      processes.monitor(process, (exit) => this.#gone(exit))
+      this.number = processes.reservePid()
+      this.#monitor = processes.monitor(process, (exit) => this.#gone(exit))
     }
   }
 
@@ -128,7 +135,10 @@ export class SourceRegistration implements Registration {
   }
 
   #endIfIdle(): void {
-    if (this.#isOwn && this.#first === null) this.process.exit(exitNormal())
+    if (this.#first !== null) return
+    // A process that is somebody else's goes on, and has nothing to tell here any more.
+    if (this.#isOwn) this.process.exit(exitNormal())
+    else this.#monitor?.cancel()
   }
 
   #gone({ reason }: Exit): void {

@@ -1,5 +1,6 @@
+import { MAX_NAME_BYTES } from '../arguments.ts'
 import { ConsumerGroup, type ConsumerGroupOptions, type Membership } from '../routing/index.ts'
-import { type OpenWith, SourceConsumer } from './source-consumer.ts'
+import { type ConsumerKeeper, SourceConsumer } from './source-consumer.ts'
 import type { SourceRegistration } from './source-registration.ts'
 import type { Work } from './work.ts'
 
@@ -11,8 +12,8 @@ export class Subject {
   readonly #sources: SourceRegistration[] = []
   readonly #memberships = new Map<SourceRegistration, Membership>()
   #group: ConsumerGroup<Work, Uint8Array> | null = null
-  #openWith: OpenWith | null = null
-  #isConfigured = false
+  #keeper: ConsumerKeeper | null = null
+  #isKept = false
   /** Index of whose turn it is. */
   #next = 0
 
@@ -34,7 +35,7 @@ export class Subject {
 
   /** Whether nobody would miss it. */
   get isUnused(): boolean {
-    if (this.#sources.length > 0 || this.#isConfigured) return false
+    if (this.#sources.length > 0 || this.#isKept) return false
     const group = this.#group
     return group === null || (group.size === 0 && group.waiting === 0 && group.inFlight === 0)
   }
@@ -68,12 +69,17 @@ export class Subject {
     return this.#sources[turn]
   }
 
-  makeGroup(options: ConsumerGroupOptions | undefined, openWith: OpenWith): void {
+  /** @throws LiminalError `INVALID_ARGUMENT`. */
+  makeGroup(options: ConsumerGroupOptions, keeper: ConsumerKeeper): void {
     const group = new ConsumerGroup<Work, Uint8Array>(this.name, { ...options, view: (work) => work.value })
     this.#group = group
-    this.#openWith = openWith
-    this.#isConfigured = options !== undefined
+    this.#keeper = keeper
     for (const registration of this.#sources) this.#join(group, registration)
+  }
+
+  /** Whoever has the group in hand would be surprised by another one: it stays until it is closed. */
+  keepGroup(): void {
+    this.#isKept = true
   }
 
   /** @throws Error unless the group was made. */
@@ -86,18 +92,22 @@ export class Subject {
     // It takes nothing any more, and what is underway is ended by its own limits.
     void this.#group?.close({ timeoutMs: 0 })
     this.#group = null
+    this.#isKept = false
+    this.#memberships.clear()
   }
 
   #join(group: ConsumerGroup<Work, Uint8Array>, registration: SourceRegistration): void {
-    if (this.#openWith === null || registration.isOver) return
+    if (this.#keeper === null || registration.isOver) return
     const { id } = registration.source
     const isFree = id !== undefined && group.consumer(id) === null
-    const consumer = new SourceConsumer(registration, isFree ? id : idOf(registration), this.#openWith)
+    const consumer = new SourceConsumer(registration, isFree ? id : idOf(registration), this.#keeper)
     this.#memberships.set(registration, group.join(consumer))
   }
 }
 
-/** Unique, because pids are. */
-function idOf({ source, process }: SourceRegistration): string {
-  return `${source.id ?? 'responder'}#${process.pid}`
+/** Unique, because the numbers of registrations are. */
+function idOf({ source, number }: SourceRegistration): string {
+  const id = `${source.id ?? 'responder'}#${number}`
+  // The id of the source alone may be as long as a name can be.
+  return Buffer.byteLength(id) <= MAX_NAME_BYTES ? id : `responder#${number}`
 }
