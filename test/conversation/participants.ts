@@ -17,15 +17,18 @@ export class ScriptedParticipant implements Participant {
   readonly payloads: string[] = []
   closes = 0
   readonly #fates: MessageFate[] = []
+  readonly #source: ScriptedSource
 
-  constructor(conversation: ConversationInfo) {
+  constructor(conversation: ConversationInfo, source: ScriptedSource) {
     this.conversation = conversation
+    this.#source = source
   }
 
   receive(message: ParticipantMessage, done: MessageFate): void {
     this.messages.push(message)
     this.payloads.push(Buffer.from(message.payload).toString())
     this.#fates.push(done)
+    this.#source.onMessage()
   }
 
   close(): void {
@@ -36,6 +39,14 @@ export class ScriptedParticipant implements Participant {
     this.#fates[index].reply(text === null ? null : Buffer.from(text))
   }
 
+  part(index: number, text: string): void {
+    this.#fates[index].part(Buffer.from(text))
+  }
+
+  handBack(index: number, error: LiminalError): void {
+    this.#fates[index].handBack(error)
+  }
+
   refuse(index: number, error: LiminalError): void {
     this.#fates[index].fail(error)
   }
@@ -44,10 +55,15 @@ export class ScriptedParticipant implements Participant {
 /** A source of scripted participants. */
 export class ScriptedSource implements ParticipantSource {
   readonly participants: ScriptedParticipant[] = []
+  /** Runs within each join, when its participant is there. */
+  onJoin: () => void = () => {}
+  /** Runs within each message, when that is noted. */
+  onMessage: () => void = () => {}
 
   join(conversation: ConversationInfo): Participant {
-    const participant = new ScriptedParticipant(conversation)
+    const participant = new ScriptedParticipant(conversation, this)
     this.participants.push(participant)
+    this.onJoin()
     return participant
   }
 }

@@ -48,10 +48,19 @@ import {
   checkRespondOptions,
 } from './request-options.ts'
 import { ThreadResponder } from './thread-responder.ts'
+import { nextTurn, spendTurn } from './turn.ts'
 import { checkWorkerOptions, type WorkerOptions, type WorkerRegistry, type WorkHandler } from './worker.ts'
 
 /** Who asks once has nobody to tell: the reply says it all. */
 const NOBODY: ConversationOwner = { ended: () => {} }
+
+/** What a dispatch says that the end of the bus has ended. */
+function asClosed(error: unknown): unknown {
+  if (!(error instanceof LiminalError)) return error
+  const { code, cause } = error
+  const isEnded = code === 'SHUTTING_DOWN' || (cause instanceof LiminalError && cause.code === 'CLOSED')
+  return isEnded ? closedError(error) : error
+}
 
 /** What a bus in this process is put together from. */
 export interface LocalBusParts {
@@ -147,7 +156,14 @@ export class LocalBus implements Bus {
     // Owned: it may be delivered more than once, and the caller may change what it passed.
     const payload = ownBytes(encodePayload(message, kind))
     checkSize(this.#context, payload.length)
-    const outcome = await dispatchWork(this.#parts.conversations, subject, new Work(payload, causalOf(causal)), terms)
+    const work = new Work(payload, causalOf(causal))
+    let outcome: DispatchOutcome<Uint8Array>
+    try {
+      outcome = await dispatchWork(this.#parts.conversations, subject, work, terms)
+    } catch (error) {
+      throw this.#closed ? asClosed(error) : error
+    }
+    if (spendTurn(1)) await nextTurn()
     // The type parameter is the caller's word for what results are.
     return { ...outcome, value: decodePayload(outcome.value, kind) as Result }
   }

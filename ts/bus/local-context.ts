@@ -12,8 +12,8 @@ export interface LocalContext {
 }
 
 /** The error of everything that is done on, or was underway on, a closed bus. */
-export function closedError(): LiminalError {
-  return new LiminalError('CLOSED', 'The bus is closed.')
+export function closedError(cause?: unknown): LiminalError {
+  return new LiminalError('CLOSED', 'The bus is closed.', { cause })
 }
 
 /** @throws LiminalError `CLOSED`. */

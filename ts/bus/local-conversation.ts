@@ -6,7 +6,8 @@ import { type CrashPolicy, compensated } from './compensation.ts'
 import { checkSize, type LocalContext } from './local-context.ts'
 import type { Outcome } from './outcome.ts'
 import { DEFAULT_PART_TIMEOUT_MS, Parts } from './parts.ts'
-import { checkAskOptions, checkCloseReason } from './request-options.ts'
+import { checkAskOptions, checkCloseReason, checkOverride } from './request-options.ts'
+import { nextTurn, spendTurn } from './turn.ts'
 
 /** Milliseconds that a request waits for its reply, unless told otherwise. */
 const DEFAULT_REPLY_TIMEOUT_MS = 5_000
@@ -21,7 +22,10 @@ export async function requestReply(
 ): Promise<unknown> {
   checkSize(context, payload.length)
   const { timeoutMs = DEFAULT_REPLY_TIMEOUT_MS, signal } = options
-  return decodePayload(await core.request(payload, causalOf(options.causal), { timeoutMs, signal }), kind)
+  const reply = await core.request(payload, causalOf(options.causal), { timeoutMs, signal })
+  // Whoever asks in a loop is answered by promises alone, which never let timers and sockets have their turn.
+  if (spendTurn(1)) await nextTurn()
+  return decodePayload(reply, kind)
 }
 
 /** What the behaviour sees is not the asker's own object. */
@@ -116,13 +120,16 @@ export class LocalConversation implements Conversation {
 
   async request<Reply = unknown>(value: unknown, options: AskOptions = {}): Promise<Reply> {
     checkAskOptions(options)
+    checkOverride(options.onCrash, this.#policy)
     const kind = options.payload ?? this.#payload
+    // What a conversation that is over refuses, nobody has begun.
+    const policy = this.#core.isOpen ? (options.onCrash ?? this.#policy) : undefined
     try {
       const reply = await requestReply(this.#context, this.#core, encodePayload(value, kind), options, kind)
       // The type parameter is the asker's word for what replies are.
       return reply as Reply
     } catch (error) {
-      throw await compensated(options.onCrash ?? this.#policy, this.subject, value, error)
+      throw await compensated(policy, this.subject, value, error)
     }
   }
 

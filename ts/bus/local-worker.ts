@@ -158,6 +158,7 @@ export class LocalWorker implements Worker {
     const source = participantFromBehaviour(behaviour, payload)
     const bounded: ParticipantSource = {
       id: registration.identity,
+      finishes: true,
       capacity,
       tags: workerTags(registration),
       canJoin: () => this.#underway.size < capacity,

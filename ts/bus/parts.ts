@@ -2,6 +2,7 @@ import { Deque } from '../deque.ts'
 import { LiminalError } from '../errors.ts'
 import { decodePayload, type PayloadKind } from '../payload.ts'
 import { abortedError, throwIfAborted, timeoutError } from '../waiting.ts'
+import { nextTurn, spendTurn } from './turn.ts'
 
 /** Milliseconds that a loop waits for the next part, unless told otherwise. */
 export const DEFAULT_PART_TIMEOUT_MS = 30_000
@@ -67,6 +68,7 @@ async function* iterate<Part>(options: PartsOptions): AsyncGenerator<Part, void,
       // The type parameter is the asker's word for what parts are.
       yield decodePayload(part, payload) as Part
       source.taken(count)
+      if (spendTurn(1)) await nextTurn()
     }
   } catch (error) {
     throw await options.failed(error)
@@ -103,6 +105,7 @@ class PartQueue implements PartSink {
 
   /** The next part, `null` after the last. @throws what it failed with, `TIMEOUT`, `ABORTED`. */
   async next(timeoutMs: number, signal: AbortSignal | undefined, what: string): Promise<Uint8Array | null> {
+    throwIfAborted(signal, what)
     if (this.#parts.size === 0 && this.#end === null) await this.#wait(timeoutMs, signal, what)
     const part = this.#parts.shift()
     if (part !== undefined) return part

@@ -8,6 +8,7 @@ import {
   invalidArgument,
 } from '../arguments.ts'
 import { checkIsolation, type IsolationOptions } from '../conversation/index.ts'
+import { LiminalError } from '../errors.ts'
 import { MAX_TAGS } from '../routing/index.ts'
 import { checkSignal, checkWait, MAX_TIMEOUT_MS } from '../waiting.ts'
 import type {
@@ -18,7 +19,7 @@ import type {
   RespondOptions,
   StreamOptions,
 } from './bus.ts'
-import { checkCrashPolicy } from './compensation.ts'
+import { actionOf, type CrashPolicy, checkCrashPolicy } from './compensation.ts'
 
 const ASK = ['timeoutMs', 'signal', 'causal', 'payload', 'onCrash']
 const DISPATCH = ['key', 'timeoutMs', 'signal', 'whenUnavailable', 'waitMs', 'maxAttempts', 'causal', 'payload']
@@ -35,6 +36,19 @@ export function checkAskOptions(options: AskOptions | StreamOptions): void {
   checkCausal('causal', options.causal)
   checkOneOf('payload', options.payload, ['json', 'bytes'])
   checkCrashPolicy(options.onCrash)
+}
+
+/**
+ * Checks the crash policy of a request against that of its conversation: a compensation is the asker's, but what becomes of the requests of a participant that crashes is one
+ * thing for all of them.
+ * @throws LiminalError `INVALID_ARGUMENT`.
+ */
+export function checkOverride(policy: CrashPolicy | undefined, conversation: CrashPolicy | undefined): void {
+  if (policy === undefined || typeof policy === 'object' || actionOf(policy) === actionOf(conversation)) return
+  throw new LiminalError(
+    'INVALID_ARGUMENT',
+    `onCrash of a request cannot differ from that of its conversation, which is '${actionOf(conversation)}'. Give it to converse(), or pass a compensation.`,
+  )
 }
 
 /** Checks the options of `dispatch`. Those of the group are checked by the group. @throws LiminalError `INVALID_ARGUMENT`. */

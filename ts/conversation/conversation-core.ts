@@ -1,84 +1,26 @@
 import { LiminalError } from '../errors.ts'
 import { countOf, type Few, hasItem, itemsOf, withItem, withoutItem } from '../few.ts'
 import { ownBytes } from '../payload.ts'
-import { type Exit, type ExitReason, exitError, exitNormal, type PassiveProcess, type Pid } from '../process/index.ts'
+import { type Exit, type ExitReason, exitError, exitNormal, type PassiveProcess } from '../process/index.ts'
 import { type CausalContext, NO_CAUSE } from '../protocol/index.ts'
 import { HandedBackError } from '../routing/index.ts'
-import { throwIfAborted, timeoutError, type WaitLimits } from '../waiting.ts'
+import { throwIfAborted, type WaitLimits } from '../waiting.ts'
 import type { MessageTerms } from './abandonable-message.ts'
 import { type ConversationEvent, ConversationHistory } from './conversation-history.ts'
+import type {
+  ConversationDetails,
+  ConversationKeeper,
+  ConversationLimits,
+  ConversationOwner,
+  ConversationPhase,
+  ConversationTerms,
+} from './conversation-terms.ts'
+import { type ConversationTimers, timersOf } from './conversation-timers.ts'
 import { sayAnswerRefused, sayRerouted, saySendFailed } from './diagnostics.ts'
-import { Exchange, type ExchangeKeeper, type ExchangeObserver } from './exchange.ts'
+import { Exchange, type ExchangeKeeper, type ExchangeObserver, type LaterAttempt } from './exchange.ts'
 import { participantGone } from './participant-gone.ts'
 import type { Seat, SeatOwner } from './seat.ts'
 import type { SourceRegistration } from './source-registration.ts'
-
-/**
- * Where a conversation stands (spec conversations §2). `created`: open, and nothing was sent. `active`: open. `completing`: closed, and messages that want no reply are
- * being finished. `closed`. `failed`: ended with an error, which says why.
- */
-export type ConversationPhase = 'created' | 'active' | 'completing' | 'closed' | 'failed'
-
-/** What becomes of requests whose participant crashes: they fail, or another participant gets them. */
-export type CrashAction = 'fail' | 'route-to-next'
-
-/** How a conversation is held. */
-export interface ConversationTerms {
-  /** Default `fail`. */
-  readonly onCrash?: CrashAction | undefined
-  /** Participants that may be tried for one request, the first included. Default 3: a request that kills its participants must not kill them all. */
-  readonly maxAttempts?: number | undefined
-  /** Milliseconds after which the conversation fails with `TIMEOUT`, whatever is underway. Default: never. */
-  readonly deadlineMs?: number | undefined
-  /** Milliseconds without a message or a reply after which it fails with `TIMEOUT`. Default: never. */
-  readonly idleTimeoutMs?: number | undefined
-  /** What caused it. Messages that say nothing themselves have this. Default: nothing said. */
-  readonly causal?: CausalContext | undefined
-}
-
-/** Hears of the end of a conversation, from whichever side it comes. */
-export interface ConversationOwner {
-  /** Called once. `null`: it was closed. */
-  ended(error: LiminalError | null): void
-}
-
-/** Where the live conversations are, and who takes part in them. */
-export interface ConversationKeeper {
-  /** Called once, when it is over. */
-  over(conversation: ConversationCore, error: LiminalError | null): void
-  /** Makes the process of a conversation known. It ends with the conversation, and the conversation with it. */
-  adopt(conversation: ConversationCore, onExit: (exit: Exit) => void): PassiveProcess
-  /** Finds a participant. @param shunned sources that are not to be tried. @throws LiminalError why nobody can take part. */
-  seat(conversation: ConversationCore, shunned: ReadonlySet<SourceRegistration> | null): Seat
-}
-
-/** Limits that all conversations of a registry share. */
-export interface ConversationLimits {
-  /** Messages underway at once, at most. */
-  readonly maxPending: number
-  /** Events remembered. */
-  readonly history: number
-}
-
-/** One live conversation, for listings. */
-export interface ConversationDetails {
-  readonly id: bigint
-  readonly subject: string
-  readonly phase: ConversationPhase
-  /** Pid of its process. */
-  readonly pid: Pid
-  /** Pid of the process that it is held with now; `null` between a crash and the next message. */
-  readonly participant: Pid | null
-  /** Milliseconds since the epoch. */
-  readonly openedAt: number
-  /** When it fails at the latest, in milliseconds since the epoch; `null` if never. */
-  readonly deadline: number | null
-  /** Messages underway. */
-  readonly pending: number
-  readonly causal: CausalContext
-  /** The latest things that happened, oldest first. */
-  readonly history: readonly ConversationEvent[]
-}
 
 const MAX_ATTEMPTS = 3
 const NO_TERMS: ConversationTerms = {}
@@ -109,8 +51,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
   #isUsed = false
   #error: LiminalError | null = null
   #reason: string | null = null
-  #deadline: NodeJS.Timeout | null = null
-  #idle: NodeJS.Timeout | null = null
+  readonly #timers: ConversationTimers | null
 
   constructor(
     number: number,
@@ -124,7 +65,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     this.#keeper = keeper
     this.#limits = limits
     this.#terms = terms ?? NO_TERMS
-    if (terms !== null) this.#watchTime(terms)
+    this.#timers = timersOf(subject, this.#terms, (error) => this.#end(error))
   }
 
   get id(): bigint {
@@ -185,7 +126,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
       this.#sit(null)
     } catch (error) {
       this.#isOpen = false
-      this.#stopTimers()
+      this.#timers?.stop()
       this.#process?.end()
       throw error
     }
@@ -256,7 +197,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
   settled(exchange: Exchange, well: boolean): void {
     this.#pending = withoutItem(this.#pending, exchange)
     this.#note(well ? 'reply' : 'failed', exchange.attempts)
-    this.#idle?.refresh()
+    this.#timers?.active()
     const { seat } = exchange
     if (seat === null) return
     seat.pending--
@@ -265,7 +206,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
 
   /** See ExchangeKeeper. */
   progressed(): void {
-    this.#idle?.refresh()
+    this.#timers?.active()
   }
 
   /** See ExchangeKeeper. */
@@ -395,17 +336,12 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     if (!exchange.open) return
     this.#isUsed = true
     this.#note(exchange.replyRequested ? 'request' : 'message', exchange.attempt)
-    this.#idle?.refresh()
+    this.#timers?.active()
     this.#pending = withItem(this.#pending, exchange)
     if (this.#terms.onCrash === 'route-to-next') exchange.keep()
     exchange.seat = seat
     seat.pending++
-    try {
-      seat.participant?.receive(exchange, exchange)
-    } catch (error) {
-      exchange.fail(asFailure(error, this.subject))
-    }
-    exchange.release()
+    this.#deliver(seat, exchange)
   }
 
   /** Gives a request whose participant is out to another one. */
@@ -434,21 +370,27 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     sayRerouted({ subject: this.subject, conversationId: this.id, attempt: from, error: why, observedAt, startedAt })
     this.#note('rerouted', attempt.attempt)
     // Whoever had it before was told so, and may have ended this or that in answer.
-    if (!exchange.awaits(attempt)) return
-    try {
-      if (seat.participant === null) throw this.#overError()
-      seat.participant.receive(attempt, attempt)
-    } catch (error) {
-      attempt.fail(asFailure(error, this.subject))
+    if (exchange.awaits(attempt)) this.#deliver(seat, attempt)
+  }
+
+  #deliver({ participant, registration }: Seat, message: Exchange | LaterAttempt): void {
+    // Of one that is over it will be told: what is given to it now goes to somebody else then, and is not to be begun twice.
+    if (!registration.isOver) {
+      try {
+        if (participant === null) throw this.#overError()
+        participant.receive(message, message)
+      } catch (error) {
+        message.fail(asFailure(error, this.subject))
+      }
     }
-    attempt.release()
+    message.release()
   }
 
   #end(error: LiminalError | null): void {
     if (!this.#isOpen) return
     this.#isOpen = false
     this.#error = error
-    this.#stopTimers()
+    this.#timers?.stop()
     const seat = this.#seat
     this.#seat = null
     this.#abandonPending(error)
@@ -456,14 +398,6 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     for (const former of itemsOf(this.#former)) this.#dismiss(former)
     this.#keeper.over(this, error)
     this.#process?.end(error === null ? exitNormal() : exitError(error))
-  }
-
-  #stopTimers(): void {
-    if (this.#deadline !== null) clearTimeout(this.#deadline)
-    if (this.#idle !== null) clearTimeout(this.#idle)
-    // A timer that was cleared must not be refreshed.
-    this.#deadline = null
-    this.#idle = null
   }
 
   /** Nothing more is sent to the participant of a seat. What it is at keeps the seat, so that its crash is heard of. */
@@ -499,17 +433,6 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     if (!this.#isOpen) return
     const message = `The conversation with '${this.subject}' was ended from outside (${reason.is}).`
     this.#end(new LiminalError('CONVERSATION_CLOSED', message, { cause: reason }))
-  }
-
-  #watchTime({ deadlineMs, idleTimeoutMs }: ConversationTerms): void {
-    const what = `The conversation with '${this.subject}'`
-    if (deadlineMs !== undefined) {
-      this.#deadline = setTimeout(() => this.#end(timeoutError(deadlineMs, what)), deadlineMs)
-    }
-    if (idleTimeoutMs !== undefined) {
-      const idle = new LiminalError('TIMEOUT', `${what} was idle for ${idleTimeoutMs} ms.`)
-      this.#idle = setTimeout(() => this.#end(idle), idleTimeoutMs)
-    }
   }
 
   #causalOf(causal: CausalContext): CausalContext {

@@ -3,14 +3,14 @@ import { LiminalError } from '../errors.ts'
 import { IntegerMap } from '../integer-map.ts'
 import { type Exit, type PassiveProcess, type Population, ProcessSystem } from '../process/index.ts'
 import type { ConsumerGroup, ConsumerGroupOptions } from '../routing/index.ts'
-import {
-  ConversationCore,
-  type ConversationDetails,
-  type ConversationKeeper,
-  type ConversationLimits,
-  type ConversationOwner,
-  type ConversationTerms,
-} from './conversation-core.ts'
+import { ConversationCore } from './conversation-core.ts'
+import type {
+  ConversationDetails,
+  ConversationKeeper,
+  ConversationLimits,
+  ConversationOwner,
+  ConversationTerms,
+} from './conversation-terms.ts'
 import type { ParticipantSource } from './participant.ts'
 import { participantGone } from './participant-gone.ts'
 import { Seat } from './seat.ts'
@@ -314,6 +314,8 @@ class ChosenSource implements ConversationKeeper {
 
 /** @throws what keeps the source from joining. */
 function seatWith(conversation: ConversationCore, registration: SourceRegistration): Seat {
+  const { over } = registration.process
+  if (over !== null) throw participantGone(conversation.subject, over.reason)
   const seat = new Seat(conversation, registration)
   const left = seat.join()
   if (left === undefined) return seat

@@ -8,17 +8,17 @@ export {
   type SourceOptions,
   type TurnBehaviour,
 } from './behaviour.ts'
+export type { ConversationCore } from './conversation-core.ts'
+export { ConversationFrames, causalBytes, messageHeadBytes, openBytes } from './conversation-frames.ts'
+export type { ConversationEvent } from './conversation-history.ts'
+export { ConversationRegistry, type ConversationRegistryOptions } from './conversation-registry.ts'
 export type {
-  ConversationCore,
   ConversationDetails,
   ConversationOwner,
   ConversationPhase,
   ConversationTerms,
   CrashAction,
-} from './conversation-core.ts'
-export { ConversationFrames, causalBytes, messageHeadBytes, openBytes } from './conversation-frames.ts'
-export type { ConversationEvent } from './conversation-history.ts'
-export { ConversationRegistry, type ConversationRegistryOptions } from './conversation-registry.ts'
+} from './conversation-terms.ts'
 export {
   BEHAVIOUR_FAILED,
   type BehaviourFailed,
