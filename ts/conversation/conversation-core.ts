@@ -303,7 +303,15 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
       const message = `The conversation with '${this.subject}' has ${maxPending} messages underway. Await replies before sending more.`
       throw new LiminalError('LIMIT_EXCEEDED', message)
     }
-    return this.#seat ?? this.#sit(null)
+    return this.#fit(null) ?? this.#sit(null)
+  }
+
+  /** The participant, if a message may go to it. */
+  #fit(shunned: ReadonlySet<SourceRegistration> | null): Seat | null {
+    const seat = this.#seat
+    if (seat === null || this.#terms.onCrash !== 'route-to-next') return seat
+    // One that is over has not been told so yet.
+    return seat.registration.isOver || shunned?.has(seat.registration) ? null : seat
   }
 
   /** Brings the next participant in. @param shunned sources that are not to be tried. */
@@ -353,9 +361,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     }
     let seat: Seat
     try {
-      const current = this.#seat
-      const isFit = current !== null && exchange.shunned?.has(current.registration) !== true
-      seat = isFit ? current : this.#sit(exchange.shunned)
+      seat = this.#fit(exchange.shunned) ?? this.#sit(exchange.shunned)
     } catch (cause) {
       const message = `${why.message} Nobody else can take it over.`
       exchange.settleWith(new LiminalError('PARTICIPANT_GONE', message, { cause }))
