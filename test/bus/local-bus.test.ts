@@ -232,7 +232,7 @@ describe('closing a bus', () => {
     core.onClose(async () => {
       const conversation = core.conversations.open('still', { ended: () => {} })
       const reply = await conversation.request(Buffer.from('1'), { parentId: null, vectorClockEntry: null }, {})
-      steps.push(Buffer.from(reply).toString(), String(core.closed), String(core.channels.get('x').closed))
+      steps.push(Buffer.from(reply).toString(), String(core.state !== 'open'), String(core.channels.get('x').closed))
       conversation.close()
       await done.promise
       steps.push('listener')

@@ -1,8 +1,9 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { connect } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createBus } from '../../ts/bus/index.ts'
 import { CONFIRM, OPEN_OFFER, ReasonCode } from '../../ts/protocol/index.ts'
-import { serve } from '../../ts/server/index.ts'
+import { SERVER_STATE, type ServerStateChanged, serve } from '../../ts/server/index.ts'
 import { deferred, extendedPeer, plainPeer, startServer, strangePeer } from './fixture.ts'
 import { type Addressed, messageFrame, openFrame, publishFrame, subscribeFrame, textOf } from './raw-peer.ts'
 
@@ -189,5 +190,74 @@ describe('closing a server', () => {
     const server = await serve(bus, { port: 0 })
     await server.close()
     expect(await bus.channel('a').publish(1)).toMatchObject({ delivered: false })
+  })
+
+  it('goes through its states, and says each', async () => {
+    const server = await startServer()
+    const states: string[] = []
+    const hear = (event: unknown): void => {
+      const { url, state } = event as ServerStateChanged
+      if (url === server.url) states.push(state)
+    }
+    subscribe(SERVER_STATE, hear)
+    onTestFinished(() => {
+      unsubscribe(SERVER_STATE, hear)
+    })
+    expect([server.state, server.ready]).toEqual(['listening', true])
+    server.bus.respond('never', () => new Promise(() => undefined))
+    const peer = await plainPeer(server)
+    peer.send(openFrame(1n, 'never'), messageFrame(1n, '1'), { type: 'Ping', flags: 0, streamId: 0 })
+    await peer.expect('Pong')
+    const closing = server.close({ graceMs: 30 })
+    expect([server.state, server.ready]).toEqual(['draining', false])
+    await closing
+    expect(server.state).toBe('closed')
+    expect(states).toEqual(['draining', 'aborting', 'closed'])
+  })
+
+  it('says Disconnect also to those that it cuts off', async () => {
+    const server = await startServer()
+    server.bus.respond('never', () => new Promise(() => undefined))
+    const peer = await plainPeer(server)
+    peer.send(openFrame(1n, 'never'), messageFrame(1n, '1'), { type: 'Ping', flags: 0, streamId: 0 })
+    await peer.expect('Pong')
+    await server.close({ graceMs: 10 })
+    await peer.expect('ConversationError')
+    await peer.expect('Disconnect')
+    await peer.ended
+  })
+
+  it('lets a later call shorten the grace', async () => {
+    const server = await startServer()
+    server.bus.respond('never', () => new Promise(() => undefined))
+    const peer = await plainPeer(server)
+    peer.send(openFrame(1n, 'never'), messageFrame(1n, '1'), { type: 'Ping', flags: 0, streamId: 0 })
+    await peer.expect('Pong')
+    const closing = server.close({ graceMs: 3_600_000 })
+    await server.close({ graceMs: 0 })
+    await closing
+    expect(server.state).toBe('closed')
+  })
+
+  it('does not wait for a connection that is idle, or that has not even connected', async () => {
+    const server = await startServer()
+    const [idle, strange] = [await extendedPeer(server), await strangePeer(server)]
+    // Longer than any test: the grace is not what ends it.
+    await server.close({ graceMs: 3_600_000 })
+    await Promise.all([idle.ended, strange.ended])
+  })
+
+  it('gives what was begun in its own process what is left of the grace', async () => {
+    const server = await startServer()
+    const reply = deferred<string>()
+    server.bus.respond('slow', () => reply.promise)
+    const pending = server.bus.ask('slow', 1, { timeoutMs: 20_000 })
+    const closing = server.close({ graceMs: 20_000 })
+    await new Promise((resolve) => setImmediate(resolve))
+    await expect(server.bus.ask('slow', 2)).rejects.toMatchObject({ code: 'SHUTTING_DOWN', retryable: true })
+    reply.resolve('done')
+    expect(await pending).toBe('done')
+    await closing
+    expect(server.bus.state).toBe('closed')
   })
 })

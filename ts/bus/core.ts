@@ -2,12 +2,17 @@ import type { ChannelRegistry } from '../channel/index.ts'
 import type { ConversationRegistry } from '../conversation/index.ts'
 import type { Bus } from './bus.ts'
 
+/**
+ * Where a bus stands. `draining`: takes nothing new, and lets what is underway finish. `aborting`: what is left is being ended. `closed`.
+ */
+export type BusState = 'open' | 'draining' | 'aborting' | 'closed'
+
 /** What a bus in this process is made of, for those who put it on the network. */
 export interface BusCore {
   readonly channels: ChannelRegistry
   readonly conversations: ConversationRegistry
-  /** Whether the bus is closed or closing: nothing new may be begun on it. */
-  readonly closed: boolean
+  /** Where the bus stands: nothing new may be begun on it unless it is open. */
+  readonly state: BusState
   /**
    * Registers what has to end before the bus does: `close()` calls it, and waits for it, while channels and conversations still work. Returns what
    * takes the registration back.

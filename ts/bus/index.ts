@@ -9,7 +9,7 @@ export {
   type CrashPolicy,
   compensated,
 } from './compensation.ts'
-export { type BusCore, coreOf } from './core.ts'
+export { type BusCore, type BusState, coreOf } from './core.ts'
 export { BUS_OPTIONS, type BusOptions, createBus } from './create-bus.ts'
 export { DeliveryBlock, readSequence } from './delivery.ts'
 export { HANDLER_FAILED, SUBSCRIPTION_SHED, type SubscriptionEvent } from './diagnostics.ts'
@@ -21,6 +21,7 @@ export { LocalWorker } from './local-worker.ts'
 export { Outcome } from './outcome.ts'
 export { DEFAULT_PART_TIMEOUT_MS, type PartSink, type PartSource, Parts } from './parts.ts'
 export {
+  type BusCloseOptions,
   checkAskOptions,
   checkBehaviour,
   checkCloseReason,

@@ -30,7 +30,7 @@ import type {
   TurnBehaviour,
 } from './bus.ts'
 import { actionOf, compensated, termsOf } from './compensation.ts'
-import { type BusCore, setCore } from './core.ts'
+import { type BusCore, type BusState, setCore } from './core.ts'
 import { dispatchWork, type GroupOptions } from './dispatch-work.ts'
 import { LocalChannel } from './local-channel.ts'
 import { checkOpen, checkSize, closedError, type LocalContext } from './local-context.ts'
@@ -40,8 +40,10 @@ import type { SubscriptionQueueLimits } from './local-sink.ts'
 import { LocalWorker, type LocalWorkers } from './local-worker.ts'
 import { Outcome } from './outcome.ts'
 import {
+  type BusCloseOptions,
   checkAskOptions,
   checkBehaviour,
+  checkCloseGrace,
   checkConverseOptions,
   checkDispatchOptions,
   checkIsolatedOptions,
@@ -85,16 +87,16 @@ export class LocalBus implements Bus {
   readonly worker: WorkerRegistry
   readonly #closeListeners = new Set<() => void | Promise<void>>()
   #closing: Promise<void> | null = null
-  #closed = false
+  #state: BusState = 'open'
 
   constructor(parts: LocalBusParts) {
     this.#parts = parts
-    const isClosed = (): boolean => this.#closed
+    const state = (): BusState => this.#state
     const core: BusCore = {
       channels: parts.channels,
       conversations: parts.conversations,
-      get closed() {
-        return isClosed()
+      get state() {
+        return state()
       },
       onClose: (listener) => {
         this.#closeListeners.add(listener)
@@ -161,7 +163,7 @@ export class LocalBus implements Bus {
     try {
       outcome = await dispatchWork(this.#parts.conversations, subject, work, terms)
     } catch (error) {
-      throw this.#closed ? asClosed(error) : error
+      throw this.#state === 'open' ? error : asClosed(error)
     }
     if (spendTurn(1)) await nextTurn()
     // The type parameter is the caller's word for what results are.
@@ -254,8 +256,21 @@ export class LocalBus implements Bus {
     return new LocalWorker(this.#workers, settings, (work, context) => handler(work as Message, context))
   }
 
-  close(): Promise<void> {
-    this.#closing ??= this.#close()
+  /** Where it stands. */
+  get state(): BusState {
+    return this.#state
+  }
+
+  /**
+   * Ends everything: servers of this bus first, each as `Server.close` does. Then what is underway in this process has the grace; with the end of it handlers are aborted by their signals, and who
+   * waits gets `CLOSED`. While that lasts new work is refused with `SHUTTING_DOWN`. Always settles. Idempotent: the first call's grace holds.
+   *
+   * @param options Default: no grace. Who asks is in this process and can wait for its own replies.
+   * @throws LiminalError `INVALID_ARGUMENT`; what went wrong with a server, once all else is closed.
+   */
+  close(options: BusCloseOptions = {}): Promise<void> {
+    const graceMs = checkCloseGrace(options)
+    this.#closing ??= this.#close(graceMs)
     return this.#closing
   }
 
@@ -263,9 +278,11 @@ export class LocalBus implements Bus {
     return this.close()
   }
 
-  async #close(): Promise<void> {
-    this.#closed = true
+  async #close(graceMs: number): Promise<void> {
+    this.#state = graceMs > 0 ? 'draining' : 'aborting'
     const failure = await this.#closeWhatRunsOnTop()
+    if (graceMs > 0) await this.#finishUnderway(graceMs)
+    this.#state = 'aborting'
     const error = closedError()
     for (const worker of [...this.#workers.open]) await worker.close()
     for (const responder of [...this.#responders]) await responder.close()
@@ -274,7 +291,18 @@ export class LocalBus implements Bus {
     this.#parts.conversations.closeAll(error)
     await Promise.all(threads)
     this.#parts.channels.closeAll(error)
+    this.#state = 'closed'
     if (failure !== null) throw failure
+  }
+
+  /** Waits for replies that are underway, as long as the grace lasts. */
+  async #finishUnderway(timeoutMs: number): Promise<void> {
+    const settled = this.#parts.conversations.settled()
+    try {
+      await waitFor(settled, { timeoutMs, what: 'Finishing what is underway' })
+    } catch {
+      // What is left is ended now.
+    }
   }
 
   /** Servers first: their sessions finish what they have while the bus still works. Returns what went wrong with that. */

@@ -16,9 +16,15 @@ export function closedError(cause?: unknown): LiminalError {
   return new LiminalError('CLOSED', 'The bus is closed.', { cause })
 }
 
-/** @throws LiminalError `CLOSED`. */
-export function checkOpen(context: LocalContext): void {
-  if (context.core.closed) throw closedError()
+/** @throws LiminalError `CLOSED`, `SHUTTING_DOWN`. */
+export function checkOpen({ core }: LocalContext): void {
+  if (core.state === 'draining') {
+    throw new LiminalError(
+      'SHUTTING_DOWN',
+      'The bus is shutting down: it finishes what is underway and takes nothing new.',
+    )
+  }
+  if (core.state !== 'open') throw closedError()
 }
 
 /** @throws LiminalError `PAYLOAD_TOO_LARGE` for a message that no connection would take. */

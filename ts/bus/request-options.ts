@@ -115,6 +115,20 @@ export function checkCloseReason(reason: unknown): void {
   throw invalidArgument('reason', `a string of at most ${LONGEST_REASON} characters`, reason)
 }
 
+/** The grace of a close. @throws LiminalError `INVALID_ARGUMENT`. */
+export function checkCloseGrace(options: BusCloseOptions): number {
+  checkOptions('options', options)
+  checkKnownOptions('options', options, ['graceMs'])
+  checkDuration('graceMs', options.graceMs)
+  return options.graceMs ?? 0
+}
+
+/** How a bus in this process is closed. */
+export interface BusCloseOptions {
+  /** Milliseconds for what is underway. Default 0: it ends at once. */
+  readonly graceMs?: number
+}
+
 function checkTags(argument: string, tags: unknown): void {
   if (tags === undefined) return
   if (!Array.isArray(tags) || tags.length > MAX_TAGS) {

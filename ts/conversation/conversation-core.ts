@@ -1,3 +1,4 @@
+import { Deferred } from '../deferred.ts'
 import { LiminalError } from '../errors.ts'
 import { countOf, type Few, hasItem, itemsOf, withItem, withoutItem } from '../few.ts'
 import { ownBytes } from '../payload.ts'
@@ -47,6 +48,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
   /** Participants that handed something back and still work on something else. */
   #former: Few<Seat> = null
   #history: ConversationHistory | null = null
+  #settledAll: Deferred<void> | null = null
   #isOpen = true
   #isUsed = false
   #error: LiminalError | null = null
@@ -193,9 +195,17 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     this.#end(error ?? null)
   }
 
+  /** Resolves once nothing is underway. */
+  settledAll(): Promise<void> {
+    this.#settledAll ??= new Deferred()
+    if (this.#pending === null) this.#settledAll.resolve()
+    return this.#settledAll.promise
+  }
+
   /** See ExchangeKeeper. */
   settled(exchange: Exchange, well: boolean): void {
     this.#pending = withoutItem(this.#pending, exchange)
+    if (this.#pending === null) this.#settledAll?.resolve()
     this.#note(well ? 'reply' : 'failed', exchange.attempts)
     this.#timers?.active()
     const { seat } = exchange

@@ -171,6 +171,11 @@ export class ConversationRegistry implements ConversationKeeper, RegistrationKee
     return this.#begin(this.#make(subject, this, terms), owner)
   }
 
+  /** Resolves once no message is underway in any conversation that is live now. */
+  async settled(): Promise<void> {
+    await Promise.all(Array.from(this.#live.values(), (conversation) => conversation.settledAll()))
+  }
+
   /** Ends all live conversations with `error`, and all groups. */
   closeAll(error: LiminalError): void {
     for (const conversation of this.#live.values()) conversation.close(error)

@@ -16,6 +16,8 @@ export const CONNECTION_REFUSED = 'liminal:connection:refused'
 /** `node:diagnostics_channel` on which it is said that the system could not accept a connection, as {@link AcceptFailed}. The listener goes on. */
 export const ACCEPT_FAILED = 'liminal:connection:accept-failed'
 
+/** `node:diagnostics_channel` on which each state is said that a server enters after it listens, as {@link ServerStateChanged}. */
+export const SERVER_STATE = 'liminal:server:state'
 /** `node:diagnostics_channel` on which it is said that a worker was accepted, as `WorkerInfo`. */
 export const WORKER_REGISTERED = 'liminal:worker:registered'
 /** `node:diagnostics_channel` on which it is said that the registration of a worker is over, as `WorkerInfo`. */
@@ -26,6 +28,11 @@ export const WORKER_REFUSED = 'liminal:worker:refused'
 export const LEASE_EXPIRED = 'liminal:worker:lease-expired'
 /** `node:diagnostics_channel` on which it is said that `onUnregister` failed, as {@link WorkerHookFailed}. */
 export const WORKER_HOOK_FAILED = 'liminal:worker:hook-failed'
+
+export interface ServerStateChanged {
+  readonly url: string
+  readonly state: 'draining' | 'aborting' | 'closed' | 'listening'
+}
 
 export interface WorkerRefused {
   readonly sessionId: number
@@ -137,4 +144,10 @@ export function sayLeaseExpired(event: LeaseExpired): void {
 
 export function sayWorkerHookFailed(event: WorkerHookFailed): void {
   if (workerHookFailed.hasSubscribers) workerHookFailed.publish(event)
+}
+
+const serverState = diagnosticsChannel(SERVER_STATE)
+
+export function sayServerState(event: ServerStateChanged): void {
+  if (serverState.hasSubscribers) serverState.publish(event)
 }

@@ -5,10 +5,12 @@ export {
   type ConnectionRefused,
   LEASE_EXPIRED,
   type LeaseExpired,
+  SERVER_STATE,
   SESSION_CLOSED,
   SESSION_FAILED,
   SESSION_OPENED,
   SESSION_SHED,
+  type ServerStateChanged,
   type SessionClosed,
   type SessionFailed,
   type SessionOpened,
@@ -23,6 +25,14 @@ export {
 export { DEFAULT_LIMITS, type ServerLimits } from './limits.ts'
 export type { ServerOptions } from './options.ts'
 export type { PushAwaiter } from './push-awaiter.ts'
-export { type BusServer, type CloseOptions, createServer, type Server, type ServerAddress, serve } from './server.ts'
+export {
+  type BusServer,
+  type CloseOptions,
+  createServer,
+  type Server,
+  type ServerAddress,
+  type ServerState,
+  serve,
+} from './server.ts'
 export type { SessionInfo, SessionPhase } from './session-info.ts'
 export type { WorkerInfo, WorkerPolicy } from './worker-options.ts'

@@ -3,6 +3,7 @@ import { checkKnownOptions, checkOptions, invalidArgument } from '../arguments.t
 import { BUS_OPTIONS, type Bus, type BusCore, type BusOptions, coreOf, createBus, type LocalBus } from '../bus/index.ts'
 import { LiminalError } from '../errors.ts'
 import { checkWait, MAX_TIMEOUT_MS, type WaitLimits } from '../waiting.ts'
+import { sayServerState } from './diagnostics.ts'
 import { Listener } from './listener.ts'
 import { integer, type ResolvedOptions, resolveOptions, SERVER_OPTIONS, type ServerOptions } from './options.ts'
 import type { PushAwaiter } from './push-awaiter.ts'
@@ -11,6 +12,11 @@ import { Refused } from './refused.ts'
 import { Session } from './session.ts'
 import type { SessionInfo } from './session-info.ts'
 import type { WorkerInfo } from './worker-options.ts'
+
+/** Milliseconds that a close waits for what is underway, unless told otherwise. */
+const DEFAULT_GRACE_MS = 5_000
+/** Milliseconds for the last bytes of connections that are cut off. */
+const LAST_BYTES_MS = 400
 
 export interface ServerAddress {
   /** The address listened on, numeric. */
@@ -23,8 +29,17 @@ export interface CloseOptions {
   graceMs?: number
 }
 
+/**
+ * Where a server stands. `listening`: takes connections. `draining`: takes nothing new, and lets what is underway finish. `aborting`: the grace is over; what is left is
+ * aborted, and connections get a moment for their last bytes. `closed`.
+ */
+export type ServerState = 'listening' | 'draining' | 'aborting' | 'closed'
+
 /** A bus on the network. */
 export interface Server extends AsyncDisposable {
+  readonly state: ServerState
+  /** Whether it takes connections and work: what a readiness probe should say. */
+  readonly ready: boolean
   readonly address: ServerAddress
   /** What `connect` takes: `liminal://host:port`. */
   readonly url: string
@@ -42,7 +57,8 @@ export interface Server extends AsyncDisposable {
   push(sessionId: number, payload: Uint8Array, options?: WaitLimits): PushAwaiter
   /**
    * Stops: accepts no connection, refuses new work with `SHUTTING_DOWN`, lets requests underway finish, sends what waits, says Disconnect to
-   * everybody and closes; what has not finished within the grace is cut off. Always settles. Idempotent: the first call's grace holds. The bus stays open.
+   * everybody and closes. What has not finished within the grace is aborted, its handlers by their signals, and cut off. Always settles, within the grace and half a second.
+   * Idempotent: the first call's grace holds, unless a later one is shorter. The bus stays open.
    */
   close(options?: CloseOptions): Promise<void>
 }
@@ -100,11 +116,14 @@ class ListeningServer implements Server {
   readonly #unregister: () => void
   #lastId = 0
   readonly #correlations = new CorrelationCounter()
+  #state: ServerState = 'listening'
   #closing: Promise<void> | null = null
   #allClosed: (() => void) | null = null
+  #grace: NodeJS.Timeout | null = null
+  #graceEndsAt = Number.POSITIVE_INFINITY
 
   static async open(core: BusCore, options: ResolvedOptions): Promise<ListeningServer> {
-    if (core.closed) throw new LiminalError('CLOSED', 'The bus is closed and cannot be served.')
+    if (core.state !== 'open') throw new LiminalError('CLOSED', 'The bus is closed and cannot be served.')
     // Connections come in a later turn than the one that the promise settles in, so the server is there for all of them.
     const accepted: { by: ListeningServer | null } = { by: null }
     const listener = await Listener.open(options.host, options.port, (socket) => accepted.by?.accept(socket))
@@ -145,9 +164,19 @@ class ListeningServer implements Server {
     throw new LiminalError('CONNECTION_LOST', `There is no connection ${sessionId} any more; nothing was pushed.`)
   }
 
+  get state(): ServerState {
+    return this.#state
+  }
+
+  get ready(): boolean {
+    return this.#state === 'listening'
+  }
+
   async close(options: CloseOptions = {}): Promise<void> {
-    const graceMs = integer('graceMs', options.graceMs ?? 5_000, 0, MAX_TIMEOUT_MS)
-    this.#closing ??= this.#close(graceMs)
+    const graceMs = integer('graceMs', options.graceMs ?? DEFAULT_GRACE_MS, 0, MAX_TIMEOUT_MS)
+    if (this.#closing === null) this.#closing = this.#close(graceMs)
+    // Who waits longer does not make the first one wait.
+    else if (options.graceMs !== undefined && this.#state === 'draining') this.#limit(graceMs)
     await this.#closing
   }
 
@@ -183,23 +212,48 @@ class ListeningServer implements Server {
 
   async #close(graceMs: number): Promise<void> {
     this.#unregister()
+    this.#enter('draining')
     const stopped = this.#listener.close()
     for (const session of this.#sessions) session.drain(shuttingDown())
     if (this.#sessions.size > 0) {
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(() => {
-          for (const session of this.#sessions) session.destroy()
-        }, graceMs)
-        // The sockets keep the process alive for as long as there is something to wait for.
-        timer.unref()
-        this.#allClosed = () => {
-          clearTimeout(timer)
-          resolve()
-        }
+        this.#allClosed = resolve
+        this.#limit(graceMs)
       })
+      this.#stopGrace()
     }
     this.#refused.close()
     await stopped
+    this.#enter('closed')
+  }
+
+  /** The grace ends so many milliseconds from now, unless it ends before. */
+  #limit(graceMs: number): void {
+    const endsAt = performance.now() + graceMs
+    if (endsAt >= this.#graceEndsAt) return
+    this.#graceEndsAt = endsAt
+    this.#stopGrace()
+    // The sockets keep the process alive for as long as there is something to wait for.
+    this.#grace = setTimeout(() => this.#abort(), graceMs).unref()
+  }
+
+  #abort(): void {
+    this.#enter('aborting')
+    for (const session of [...this.#sessions]) session.abort(shuttingDown())
+    this.#grace = setTimeout(() => {
+      for (const session of [...this.#sessions]) session.destroy()
+    }, LAST_BYTES_MS).unref()
+  }
+
+  #stopGrace(): void {
+    if (this.#grace !== null) clearTimeout(this.#grace)
+    this.#grace = null
+  }
+
+  #enter(state: ServerState): void {
+    this.#state = state
+    const { url } = this
+    sayServerState({ url, state })
   }
 }
 
@@ -234,6 +288,14 @@ class OwningServer implements BusServer {
     return this.#server.sessions
   }
 
+  get state(): ServerState {
+    return this.#server.state
+  }
+
+  get ready(): boolean {
+    return this.#server.ready
+  }
+
   get workers(): readonly WorkerInfo[] {
     return this.#server.workers
   }
@@ -243,8 +305,11 @@ class OwningServer implements BusServer {
   }
 
   async close(options: CloseOptions = {}): Promise<void> {
+    const { graceMs = DEFAULT_GRACE_MS } = options
+    const startedAt = performance.now()
     await this.#server.close(options)
-    await this.bus.close()
+    // What was begun in this process has what is left of the grace.
+    await this.bus.close({ graceMs: Math.max(0, graceMs - (performance.now() - startedAt)) })
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import type { BusCore } from '../bus/index.ts'
 import type { FrameBatch, FrameDecoder } from '../codec/index.ts'
 import { LiminalError, ProtocolError } from '../errors.ts'
-import { type ExitReason, exitNoConnection, exitNormal, type PassiveProcess } from '../process/index.ts'
+import { type ExitReason, exitKilled, exitNoConnection, exitNormal, type PassiveProcess } from '../process/index.ts'
 import type { Accept, Connect, Frame } from '../protocol/index.ts'
 import { Capability, CONFIRM, Column, FrameType, HEAD_WIDTH, ReasonCode, ROW_WIDTH } from '../protocol/index.ts'
 import { toLiminalError } from '../thrown.ts'
@@ -196,6 +196,11 @@ export class Session implements SessionContext {
       this.settled()
     })
     this.settled()
+  }
+
+  /** The grace is over: what is underway here is aborted, the peer is told, and what is written gets a moment to leave. */
+  abort(reason: LiminalError): void {
+    this.#end(DISCONNECT, FAILED_LINGER_MS, exitKilled(reason))
   }
 
   /** Ends it at once; what is on its way is lost. */
