@@ -1,5 +1,5 @@
 import { getEventListeners, setMaxListeners } from 'node:events'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { Conversation } from '../../ts/bus/index.ts'
 import { Capability } from '../../ts/protocol/index.ts'
 import { failure, pair, settled, streams, until } from './harness.ts'
@@ -289,5 +289,73 @@ describe('what waits for a connection', () => {
     expect(open.subject).toBe('talk')
     second.send(open)
     await conversing
+  })
+})
+
+describe('a conversation with terms', () => {
+  it('fails by its deadline, says so to the server, and wakes whoever waits', async () => {
+    const { bus, peer, core } = await pair()
+    const [conversation, open] = await opened(bus.converse('work', { deadlineMs: 30 }), peer)
+    const pending = failure(conversation.request(1, { timeoutMs: 20_000 }), 'TIMEOUT')
+    const over = failure(conversation.closed, 'TIMEOUT')
+    await peer.expect('ConversationMessage')
+    const close = await peer.expect('ConversationClose')
+    expect(close).toMatchObject({ streamId: open.streamId, conversationId: open.conversationId })
+    expect(close.message).toContain('30 ms')
+    expect((await pending).message).toContain('30 ms')
+    await over
+    await failure(() => conversation.request(2), 'TIMEOUT')
+    expect(streams(core)).toBe(0)
+  })
+
+  it('fails when nothing is said for too long, and not before', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => {
+      vi.useRealTimers()
+    })
+    const { bus, peer } = await pair()
+    const [conversation] = await opened(bus.converse('work', { idleTimeoutMs: 1_000 }), peer)
+    const over = failure(conversation.closed, 'TIMEOUT')
+    for (let turn = 0; turn < 3; turn++) {
+      vi.advanceTimersByTime(999)
+      const reply = conversation.request(turn, { timeoutMs: 20_000 })
+      const request = await peer.expect('ConversationMessage')
+      vi.advanceTimersByTime(999)
+      peer.send(replyTo(request, '1'))
+      await reply
+    }
+    vi.advanceTimersByTime(999)
+    conversation.send('still here')
+    await peer.expect('ConversationMessage')
+    vi.advanceTimersByTime(999)
+    await settled(peer)
+    vi.advanceTimersByTime(1)
+    expect((await over).message).toContain('idle for 1000 ms')
+    expect((await peer.expect('ConversationClose')).message).toContain('idle for 1000 ms')
+  })
+
+  it('gives its messages its own cause, unless they have one', async () => {
+    const { bus, peer } = await pair()
+    const causal = { parentId: 'p', vectorClockEntry: 1n }
+    const [conversation] = await opened(bus.converse('work', { causal }), peer)
+    conversation.send(1)
+    expect((await peer.expect('ConversationMessage')).envelope.causal).toEqual(causal)
+    const own = { parentId: 'q', vectorClockEntry: null }
+    const replies = [conversation.request(2), conversation.request(3, { causal: own })]
+    const requests = [await peer.expect('ConversationMessage'), await peer.expect('ConversationMessage')]
+    expect(requests.map(({ envelope }) => envelope.causal)).toEqual([causal, own])
+    for (const request of requests) peer.send(replyTo(request, '1'))
+    await Promise.all(replies)
+  })
+
+  it('says why it is closed', async () => {
+    const { bus, peer } = await pair()
+    const [conversation] = await opened(bus.converse('work'), peer)
+    const closing = conversation.close('enough said')
+    const close = await peer.expect('ConversationClose')
+    expect(close).toMatchObject({ flags: 0x40, reasonCode: null, message: 'enough said' })
+    peer.send(close)
+    await closing
+    await conversation.closed
   })
 })

@@ -1,6 +1,15 @@
 import { describe, expect, it, vi } from 'vitest'
 import type { BehaviourContext } from '../../ts/bus/index.ts'
-import { Capability, type Frame } from '../../ts/protocol/index.ts'
+import { LiminalError } from '../../ts/errors.ts'
+import {
+  Capability,
+  type Frame,
+  HAS_HEAD,
+  IN_PARTS,
+  REPLY_REQUESTED,
+  ReasonCode,
+  withHead,
+} from '../../ts/protocol/index.ts'
 import { failure, pair, settled, streams, until } from './harness.ts'
 import { envelope, type FrameOf, type ScriptedPeer, textOf } from './scripted-server.ts'
 
@@ -10,6 +19,15 @@ function open(streamId: number, conversationId: bigint, subject: string): Frame 
 
 function ask(streamId: number, conversationId: bigint, payload: string, flags = 1): Frame {
   return { type: 'ConversationMessage', flags, streamId, conversationId, envelope: envelope(payload) }
+}
+
+function askHeaded(streamId: number, payload: Uint8Array): Frame {
+  const flags = REPLY_REQUESTED | HAS_HEAD
+  return { type: 'ConversationMessage', flags, streamId, conversationId: 1n, envelope: envelope(payload) }
+}
+
+function accepted(streamId: number, count: string): Frame {
+  return { type: 'Accept', flags: 0, streamId, referencedMessageId: count }
 }
 
 function close(streamId: number, conversationId: bigint): Frame {
@@ -288,5 +306,144 @@ describe('a responder', () => {
     const error = await peer.expect('ConversationError')
     expect(error.reasonCode).toBe(0x8004)
     expect(error.message).toContain('2048')
+  })
+
+  it('is told the attempt, the deadline and the key', async () => {
+    const { bus, peer } = await pair()
+    const contexts: BehaviourContext[] = []
+    bus.respond<number>('work', (n, context) => {
+      contexts.push(context)
+      return n
+    })
+    await registered(peer)
+    const head = { attempt: 2, deadline: 1_900_000_000_000, key: 'k' }
+    peer.send(open(2, 1n, 'work'), askHeaded(4, withHead(head, Buffer.from('5'))), ask(6, 1n, '6'))
+    expect(textOf(await peer.expect('ConversationMessage'))).toBe('5')
+    expect(textOf(await peer.expect('ConversationMessage'))).toBe('6')
+    expect(contexts[0]).toMatchObject(head)
+    expect(contexts[1]).toMatchObject({ attempt: 1, deadline: null, key: null })
+    peer.send(askHeaded(8, Buffer.from('no head')), ask(10, 1n, '7'))
+    const reasonCode = ReasonCode.PayloadInvalid
+    expect(await peer.expect('ConversationError')).toMatchObject({ streamId: 8, reasonCode })
+    expect(textOf(await peer.expect('ConversationMessage'))).toBe('7')
+  })
+
+  it('answers in parts as far as it was given credit', async () => {
+    const { bus, peer } = await pair()
+    let isStopped = false
+    bus.respond('count', async function* () {
+      try {
+        for (let index = 0; ; index++) yield index
+      } finally {
+        isStopped = true
+      }
+    })
+    await registered(peer)
+    peer.send(open(2, 1n, 'count'), ask(4, 1n, 'null', REPLY_REQUESTED | IN_PARTS))
+    const taken = async (count: number): Promise<string[]> => {
+      const texts: string[] = []
+      while (texts.length < count) {
+        const part = await peer.expect('ConversationMessage')
+        expect(part).toMatchObject({ flags: IN_PARTS, streamId: 4 })
+        texts.push(textOf(part))
+      }
+      await settled(peer)
+      return texts
+    }
+    expect((await taken(64)).at(-1)).toBe('63')
+    peer.send(accepted(4, '3'), accepted(4, 'x'), accepted(6, '9'))
+    expect(await taken(3)).toEqual(['64', '65', '66'])
+    // What was not sent cannot have been taken.
+    peer.send(accepted(4, '1000'))
+    expect((await taken(64)).at(-1)).toBe('130')
+    expect(isStopped).toBe(false)
+    const reasonCode = ReasonCode.Aborted
+    peer.send({ type: 'ConversationError', flags: 0, streamId: 4, conversationId: 1n, reasonCode, message: null })
+    await settled(peer)
+    expect(isStopped).toBe(true)
+  })
+
+  it('says so if it answers in parts where one reply was asked for, or with nothing at all', async () => {
+    const { bus, peer } = await pair()
+    let isStopped = false
+    bus.respond<number>('count', async function* (to) {
+      try {
+        for (let index = 0; index < to; index++) yield index
+      } finally {
+        isStopped = true
+      }
+    })
+    await registered(peer)
+    const reasonCode = ReasonCode.ResponderFailed
+    peer.send(open(2, 1n, 'count'), ask(4, 1n, '3'))
+    expect(await peer.expect('ConversationError')).toMatchObject({ streamId: 4, reasonCode })
+    await settled(peer)
+    expect(isStopped).toBe(true)
+    peer.send(ask(6, 1n, '0'))
+    expect(await peer.expect('ConversationError')).toMatchObject({ streamId: 6, reasonCode })
+  })
+
+  it('ends a reply with a part that no frame carries, and its maker stops', async () => {
+    const { bus, peer } = await pair({ frameBytes: 4_096 })
+    let isStopped = false
+    bus.respond('large', async function* () {
+      try {
+        yield 'small'
+        yield 'x'.repeat(10_000)
+        yield 'never'
+      } finally {
+        isStopped = true
+      }
+    })
+    await registered(peer)
+    peer.send(open(2, 1n, 'large'), ask(4, 1n, 'null', REPLY_REQUESTED | IN_PARTS))
+    expect(textOf(await peer.expect('ConversationMessage'))).toBe('"small"')
+    const reasonCode = ReasonCode.ResponderFailed
+    expect(await peer.expect('ConversationError')).toMatchObject({ streamId: 4, reasonCode })
+    await settled(peer)
+    expect(isStopped).toBe(true)
+  })
+
+  it('hears why a conversation was closed', async () => {
+    const { bus, peer } = await pair()
+    const reasons: unknown[] = []
+    bus.respond('talk', {
+      open: ({ signal }) => {
+        signal.addEventListener('abort', () => reasons.push(signal.reason))
+        return (value) => value
+      },
+    })
+    await registered(peer)
+    peer.send(open(2, 1n, 'talk'), { ...close(2, 1n), message: 'enough said' } as Frame, open(4, 3n, 'talk'))
+    peer.send(close(4, 3n))
+    await settled(peer)
+    expect(reasons).toHaveLength(2)
+    expect(reasons[0]).toMatchObject({ code: 'CONVERSATION_CLOSED', message: 'enough said' })
+  })
+
+  it.each<[string, LiminalError | undefined, string]>([
+    ['with nothing', undefined, 'ConversationClose'],
+    ['with an error', new LiminalError('LIMIT_EXCEEDED', 'full'), 'ConversationError'],
+  ])('may leave a conversation while it joins, %s', async (_how, error, type) => {
+    const { bus, peer } = await pair()
+    bus.respond('talk', {
+      open: (conversation) => {
+        conversation.leave(error)
+        return () => 'never'
+      },
+    })
+    await registered(peer)
+    peer.send(open(2, 1n, 'talk'))
+    expect(await peer.next()).toMatchObject({ type, streamId: 2, conversationId: 1n })
+    peer.send(ask(4, 1n, '1'))
+    const reasonCode = ReasonCode.ConversationNotFound
+    expect(await peer.expect('ConversationError')).toMatchObject({ streamId: 4, reasonCode })
+  })
+
+  it('has neither capacity nor tags over a connection', async () => {
+    const { bus, peer } = await pair()
+    await failure(() => bus.respond('work', () => 1, { capacity: 3 }), 'NOT_SUPPORTED')
+    await failure(() => bus.respond('work', () => 1, { tags: ['gpu'] }), 'NOT_SUPPORTED')
+    await settled(peer)
   })
 })

@@ -36,6 +36,7 @@ class InboundMessage extends AbandonableMessage implements MessageFate {
   /** Of a request: its own, where the answer goes. */
   readonly stream: number
   readonly #conversation: InboundConversation
+  #parts = 0
 
   constructor(
     conversation: InboundConversation,
@@ -55,7 +56,13 @@ class InboundMessage extends AbandonableMessage implements MessageFate {
   }
 
   part(part: Uint8Array): void {
+    this.#parts++
     this.#conversation.part(this, part)
+  }
+
+  /** What was not sent cannot have been taken. */
+  override take(count: number): void {
+    super.take(Math.min(count, this.#parts))
   }
 
   fail(error: LiminalError): void {
