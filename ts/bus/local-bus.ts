@@ -21,7 +21,6 @@ import type {
   Bus,
   Channel,
   ChannelHandleOptions,
-  Conversation,
   ConverseOptions,
   DispatchRequestOptions,
   IsolatedRespondOptions,
@@ -196,7 +195,7 @@ export class LocalBus implements Bus {
     return this.#parts.conversations.processes
   }
 
-  async converse(subject: string, options: ConverseOptions = {}): Promise<Conversation> {
+  async converse(subject: string, options: ConverseOptions = {}): Promise<LocalConversation> {
     checkName('subject', subject)
     checkConverseOptions(options)
     checkOpen(this.#context)

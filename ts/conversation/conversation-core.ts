@@ -452,7 +452,8 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
   }
 
   #causalOf(causal: CausalContext): CausalContext {
-    return causal === NO_CAUSE && this.#terms.causal !== undefined ? this.#terms.causal : causal
+    const own = this.#terms.causal
+    return own !== undefined && causal.parentId === null && causal.vectorClockEntry === null ? own : causal
   }
 
   #note(is: ConversationEvent['is'], attempt: number): void {
