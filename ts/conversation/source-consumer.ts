@@ -60,8 +60,8 @@ export class SourceConsumer implements Consumer<Work, Uint8Array> {
           over()
         },
         failed: (error: LiminalError): void => {
-          // The group hears of the exit, and knows what to do about it.
-          if (!this.#registration.isOver) reject(isUndone(error) ? undone(error) : error)
+          // The group hears of an exit by itself, and knows what to do about it.
+          if (!(this.#registration.isOver && isExit(error))) reject(isUndone(error) ? undone(error) : error)
           over()
         },
         crashed: (error: LiminalError, reason: ExitReason): void => {
@@ -101,6 +101,11 @@ export class SourceConsumer implements Consumer<Work, Uint8Array> {
       return null
     }
   }
+}
+
+/** A message that was handed back, or ended with the bus, is not what the exit of its source says, even if that is over by now. */
+function isExit(error: LiminalError): boolean {
+  return error.code === 'PARTICIPANT_GONE' && !(error instanceof HandedBackError)
 }
 
 /** A participant that ended normally may have done it. */
