@@ -26,16 +26,17 @@ describe('liminal demo', () => {
     const said = (pattern: RegExp) => told.findIndex(({ what }) => pattern.test(what))
     const order = [
       /listens on/,
-      /open a conversation/,
+      /ask for a quote/,
       /SIGKILL/,
-      /know after [\d.]+ ms: PARTICIPANT_GONE/,
-      /takes over/,
+      /saw the connection end \(noconnection\), and gave the request on \d+ µs later/,
+      /^answers the same request, at attempt 2: a telescope/,
+      /have the reply [\d.]+ ms after the kill/,
     ]
     const places = order.map(said)
     expect(places).not.toContain(-1)
     expect(places).toEqual([...places].sort((a, b) => a - b))
     const killed = told[said(/SIGKILL/)].who
-    expect(told[said(/^answers: a telescope/)].who).not.toBe(killed)
+    expect(told[said(/^answers the same request/)].who).not.toBe(killed)
     expect(told.at(-1)).toMatchObject({ who: 'subscriber', what: expect.stringContaining('not one missing') })
     const pids = pidsOf(stdout)
     expect(pids).toHaveLength(4)

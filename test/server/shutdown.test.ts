@@ -243,8 +243,12 @@ describe('closing a server', () => {
     const server = await startServer()
     const [idle, strange] = [await extendedPeer(server), await strangePeer(server)]
     // Longer than any test: the grace is not what ends it.
-    await server.close({ graceMs: 3_600_000 })
-    await Promise.all([idle.ended, strange.ended])
+    const closing = server.close({ graceMs: 3_600_000 })
+    for (const peer of [idle, strange]) {
+      await peer.ended
+      peer.socket.end()
+    }
+    await closing
   })
 
   it('gives what was begun in its own process what is left of the grace', async () => {
