@@ -75,6 +75,54 @@ export function streamingTests(setup: Setup): void {
     await iterator.return?.()
   })
 
+  it('carries parts that are large together, however slow the loop is', async () => {
+    const backing = await setup()
+    const [asker, one] = [await backing.bus(), await backing.bus()]
+    const bytes = 1024 * 1024
+    let made = 0
+    await one
+      .respond(
+        'large',
+        async function* () {
+          for (const number of numbers(100)) {
+            made++
+            yield new Uint8Array(bytes).fill(number)
+          }
+        },
+        { payload: 'bytes' },
+      )
+      .ready()
+    let taken = 0
+    for await (const part of asker.stream<Uint8Array>('large', Uint8Array.of(1), { payload: 'bytes' })) {
+      expect([part.length, part[0], part[bytes - 1]]).toEqual([bytes, taken, taken])
+      taken++
+      if (taken % 25 === 0) await backing.settled()
+      // The one that is ahead, and the one that waits for its place.
+      expect(made - taken).toBeLessThanOrEqual(2)
+    }
+    expect(taken).toBe(100)
+  })
+
+  it('fails at once where the responder of many streams crashes', async () => {
+    const backing = await setup()
+    const [asker, one] = [await backing.bus(), await backing.bus()]
+    const begun = deferred()
+    let count = 0
+    const responder = one.respond('stuck', async function* () {
+      yield 1
+      if (++count === 20) begun.resolve()
+      await new Promise(() => {})
+    })
+    await responder.ready()
+    const failed = numbers(20).map((number) =>
+      failure(() => collect(asker.stream('stuck', number)), 'PARTICIPANT_GONE'),
+    )
+    await begun.promise
+    backing.crash(one, responder)
+    await Promise.all(failed)
+    expect(backing.conversations()).toBe(0)
+  })
+
   it('stops the responder when the loop is left', async () => {
     const backing = await setup()
     const [asker, one] = [await backing.bus(), await backing.bus()]
@@ -128,6 +176,8 @@ export function streamingTests(setup: Setup): void {
     const error = await failure(() => asker.ask('parts', null), 'RESPONDER_FAILED')
     expect(error.message).toContain('stream()')
     await stopped.promise
+    await one.respond('none', async function* () {}).ready()
+    await failure(() => asker.ask('none', null), 'RESPONDER_FAILED')
   })
 
   it('ends with its signal, and when the next part takes too long', async () => {

@@ -2,6 +2,7 @@ import { afterEach, describe } from 'vitest'
 import type { Backing, BackingFactory, BackingOptions } from './backing.ts'
 import { closingTests } from './closing.ts'
 import { conversingTests } from './conversing.ts'
+import { dispatchingTests } from './dispatching.ts'
 import { publishingTests } from './publishing.ts'
 import { streamingTests } from './streaming.ts'
 import { subscribingTests } from './subscribing.ts'
@@ -31,6 +32,7 @@ export function describeBusConformance(name: string, factory: BackingFactory): v
     describe('conversing', () => conversingTests(setup))
     describe('surviving', () => survivingTests(setup))
     describe('streaming', () => streamingTests(setup))
+    describe('dispatching', () => dispatchingTests(setup))
     describe('working', () => workingTests(setup))
     describe('closing', () => closingTests(setup))
   })

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { type BehaviourContext, CompensatedError, type Crash } from '../../ts/bus/index.ts'
+import { HandedBackError } from '../../ts/routing/index.ts'
 import type { Setup } from './suite.ts'
 import { deferred, failure, numbers } from './tools.ts'
 
@@ -41,6 +42,87 @@ export function survivingTests(setup: Setup): void {
     await two.respond('work', (request, { attempt }) => ({ request, attempt })).ready()
     backing.crash(one, first)
     expect(await pending).toEqual({ request: { n: 1 }, attempt: 2 })
+  })
+
+  it('refuses what a participant says that has the request no longer', async () => {
+    const backing = await setup()
+    const [asker, one, two] = [await backing.bus(), await backing.bus(), await backing.bus()]
+    const begun = deferred<AbortSignal>()
+    const old = deferred<string>()
+    const young = deferred<string>()
+    const rerouted = deferred()
+    const first = one.respond('work', (_, { signal }) => {
+      begun.resolve(signal)
+      return old.promise
+    })
+    await first.ready()
+    const pending = asker.ask<string>('work', 1, { onCrash: 'route-to-next', timeoutMs: 20_000 })
+    const signal = await begun.promise
+    const told = new Promise((resolve) => signal.addEventListener('abort', resolve))
+    await two
+      .respond('work', () => {
+        rerouted.resolve()
+        return young.promise
+      })
+      .ready()
+    backing.crash(one, first)
+    await rerouted.promise
+    await told
+    old.resolve('from the first')
+    await backing.settled()
+    young.resolve('from the second')
+    expect(await pending).toBe('from the second')
+  })
+
+  it('gives every request of a conversation to the next participant, and keeps their replies apart', async () => {
+    const backing = await setup()
+    const [asker, one, two] = [await backing.bus(), await backing.bus(), await backing.bus()]
+    const all = deferred()
+    let count = 0
+    const first = one.respond<number>('chat', (number) => {
+      if (number === 0) return 'answered'
+      if (++count === 20) all.resolve()
+      return never()
+    })
+    await first.ready()
+    const again: { number: number; reply: (value: unknown) => void }[] = []
+    const both = deferred()
+    await using conversation = await asker.converse('chat', { onCrash: 'route-to-next' })
+    expect(await conversation.request(0)).toBe('answered')
+    const replies = numbers(20).map((number) => conversation.request(number + 1, { timeoutMs: 20_000 }))
+    await all.promise
+    await two
+      .respond<number>('chat', (number, { attempt }) => {
+        const reply = deferred<unknown>()
+        again.push({ number, reply: (value) => reply.resolve([value, attempt]) })
+        if (again.length === 20) both.resolve()
+        return reply.promise
+      })
+      .ready()
+    backing.crash(one, first)
+    await both.promise
+    // What was answered is not asked again.
+    expect(again.map(({ number }) => number)).toEqual(numbers(20).map((number) => number + 1))
+    for (const { number, reply } of again.reverse()) reply(number)
+    expect(await Promise.all(replies)).toEqual(numbers(20).map((number) => [number + 1, 2]))
+  })
+
+  it('gives what is handed back to another participant, where it may', async () => {
+    const backing = await setup()
+    const [asker, one, two] = [await backing.bus(), await backing.bus(), await backing.bus()]
+    await one
+      .respond('work', () => {
+        throw new HandedBackError('I am not fit for this.')
+      })
+      .ready()
+    await failure(() => asker.ask('work', 1), 'PARTICIPANT_GONE')
+    await two.respond('work', (_, { attempt }) => attempt).ready()
+    const replies = [
+      await asker.ask('work', 1, { onCrash: 'route-to-next' }),
+      await asker.ask('work', 1, { onCrash: 'route-to-next' }),
+    ]
+    // One of them began with the other participant.
+    expect(replies.sort()).toEqual([1, 2])
   })
 
   it('fails the request if nobody else is there', async () => {
@@ -208,6 +290,21 @@ export function survivingTests(setup: Setup): void {
     await b.close()
     await ended.promise
     expect(ends[0]).toBe('enough of it')
+  })
+
+  it('tells the asker that the participant of several turns could not begin', async () => {
+    const backing = await setup()
+    const [asker, one] = [await backing.bus(), await backing.bus()]
+    const responder = one.respond('picky', {
+      open: () => {
+        throw new Error('not with you')
+      },
+    })
+    await responder.ready()
+    const error = await failure(() => asker.ask('picky', 1), 'RESPONDER_FAILED')
+    expect(error.message).toContain('not with you')
+    await backing.settled()
+    expect(backing.conversations()).toBe(0)
   })
 
   it('lets a participant end the conversation', async () => {

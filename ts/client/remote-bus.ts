@@ -149,6 +149,7 @@ export class ConnectedBus implements RemoteBus {
 
   /** The rarer form: with limits that need a timer or a listener of their own. */
   async #askWithin<Reply>(subject: string, request: unknown, options: AskOptions): Promise<Reply> {
+    checkAskOptions(options)
     const { timeoutMs = DEFAULT_REPLY_TIMEOUT_MS, signal } = options
     let ask: Ask | undefined
     const what = `The request to '${subject}'`
