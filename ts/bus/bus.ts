@@ -277,9 +277,12 @@ export type {
 export interface RespondOptions {
   /** Default `'json'`, for requests and replies. */
   payload?: PayloadKind
-  /** Dispatched messages that it takes at once, at least 1; what is asked of it directly is not counted. Default 64. */
+  /**
+   * Dispatched messages that it takes at once, at least 1; what is asked of it directly is not counted. Default 64, which over a
+   * connection is all that can be: `NOT_SUPPORTED`, while a worker says how much it takes.
+   */
   capacity?: number
-  /** What routing functions may choose by. At most 64. Default: none. Needs a bus in this process. */
+  /** What routing functions may choose by. At most 64. Default: none. Over a connection: `NOT_SUPPORTED`. */
   tags?: readonly string[]
   /** Withdraws the responder, like `close()`. */
   signal?: AbortSignal

@@ -58,8 +58,8 @@ import { WorkerLink } from './worker-link.ts'
  * |---|---|
  * | `publish` written, without an idempotency key | `CONNECTION_LOST`: whether it had an effect is unknown |
  * | `publish` written, with an idempotency key | written again after the reconnect, in order, under the same key |
- * | `publish`, `ask`, `converse` not yet written | waits for the next connection, within its own time |
- * | `ask`, and everything of an open conversation | `CONNECTION_LOST` |
+ * | `publish`, `ask`, `stream`, `dispatch`, `converse` not yet written | waits for the next connection, within its own time |
+ * | `ask`, `stream`, `dispatch`, and everything of an open conversation | `CONNECTION_LOST` |
  * | `send` | counted as failed as far as it is not known to have arrived; while there is no connection, `OUTBOX_FULL` |
  * | subscription | subscribes again; sequences start at 1; what was published in between is lost; ends if the server refuses |
  * | responder | registers again; behaviours running for the dead connection are aborted and their replies dropped |

@@ -77,7 +77,8 @@ export class Asks {
   taken(ask: Ask, count: number): void {
     const { streamId, participant } = ask
     if (this.#byStream.get(streamId) !== ask || !participant.live) return
-    this.#context.output.reply({ type: 'Accept', flags: 0, streamId, referencedMessageId: String(count) })
+    // It waits for room rather than being left out: a producer that is not told stands still for ever.
+    this.#context.output.converse({ type: 'Accept', flags: 0, streamId, referencedMessageId: String(count) })
   }
 
   /** The answer came. It is good for this call, and `null` where the parts were all. */
