@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { messageHeadBytes } from '../../ts/conversation/index.ts'
 import type { LiminalError } from '../../ts/errors.ts'
 import {
   CONFIRM,
@@ -90,6 +91,34 @@ describe('responders behind a connection', () => {
     asker.socket.resume()
     for (const reply of replies) expect(textOf(await asker.expect('ConversationMessage')) === reply).toBe(true)
     await asker.expect('ConversationClose')
+  })
+
+  it('hear why a conversation is closed, in text that a frame can carry', async () => {
+    const server = await startServer()
+    const peer = await extendedPeer(server)
+    await offered(peer, 'talk')
+    const conversation = await server.bus.converse('talk')
+    await peer.expect('ConversationOpen')
+    await conversation.close('enough \ud800 said')
+    const close = await peer.expect('ConversationClose')
+    expect(close).toMatchObject({ reasonCode: null, message: 'enough \ufffd said' })
+  })
+
+  it('get no frame that is too large by its head alone', async () => {
+    const frameBytes = 4_096
+    const server = await startServer({ limits: { frameBytes } })
+    const peer = await extendedPeer(server)
+    await offered(peer, 'work')
+    // What a frame has room for, but for the deadline that an ask has.
+    const content = 'x'.repeat(frameBytes - messageHeadBytes(null) - 2)
+    const error = await failureOf(server.bus.ask('work', content))
+    expect(error).toMatchObject({ code: 'LIMIT_EXCEEDED' })
+    const conversation = await server.bus.converse('work')
+    conversation.send(content)
+    const largest = (await peer.until('ConversationMessage')).at(-1)
+    expect(largest).toMatchObject({ flags: 0 })
+    if (largest?.type === 'ConversationMessage') expect(textOf(largest)).toBe(`"${content}"`)
+    await conversation.close()
   })
 
   it('answer another connection, out of order', async () => {
