@@ -1,67 +1,92 @@
 /**
  * What runs in each thread, as text: Node 20 cannot load TypeScript in a thread, and a file of its own would be elsewhere in the sources than in the package. It loads the module,
- * answers calls with what its default export returns, and tells at once when it is told that a call is abandoned: who does not is stuck in a loop.
+ * answers calls with what its default export returns, and tells at once when it is told that a call is abandoned: who does not is stuck in a loop. It talks on a port of its own,
+ * which the code of the module cannot see.
  */
 export const THREAD_PROGRAM = `'use strict'
-const { parentPort, workerData } = require('node:worker_threads')
+const { workerData } = require('node:worker_threads')
+const { inspect } = require('node:util')
+const { port, module: moduleUrl, window, answers } = workerData
+for (const key of Object.keys(workerData)) delete workerData[key]
 const calls = new Map()
-let run = null
 
-function say(message, id) {
+// What is thrown may be anything, and looking at it may throw.
+function textOf(read, otherwise) {
   try {
-    parentPort.postMessage(message)
-  } catch (error) {
-    // What cannot be copied out of here is an error of the call that said it.
-    parentPort.postMessage({ is: 'threw', id, error: copyOf(error) })
+    const text = read()
+    return typeof text === 'string' ? text : otherwise
+  } catch {
+    return otherwise
   }
 }
 
-function copyOf(error) {
-  if (!(error instanceof Error)) return { name: 'Error', message: String(error), code: undefined }
-  return { name: String(error.name), message: String(error.message), stack: String(error.stack), code: typeof error.code === 'string' ? error.code : undefined }
+function copyOf(thrown) {
+  const isError = textOf(() => (thrown instanceof Error ? 'yes' : 'no'), 'no') === 'yes'
+  if (!isError) return { name: 'Error', message: textOf(() => inspect(thrown, { depth: 0, customInspect: false }), 'something that cannot be shown') }
+  return {
+    name: textOf(() => thrown.name, 'Error'),
+    message: textOf(() => thrown.message, ''),
+    stack: textOf(() => thrown.stack),
+    code: textOf(() => thrown.code),
+  }
+}
+
+function alone(value) {
+  // The copy of a view brings all the memory along that it is a view of.
+  const isView = value instanceof Uint8Array && value.byteLength < value.buffer.byteLength
+  return isView ? new Uint8Array(value) : value
+}
+
+function encoded(value) {
+  if (answers !== 'json') return alone(value)
+  const text = JSON.stringify(value === undefined ? null : value)
+  if (text === undefined) throw new TypeError('What it answers has no JSON form. Use null for "nothing".')
+  return text
 }
 
 async function answer({ id, request, context, inParts }) {
   const controller = new AbortController()
-  const call = { controller, taken: 0, sent: 0, wake: null }
+  const { signal } = controller
+  const call = { controller, taken: 0, wake: null }
   calls.set(id, call)
   try {
-    const result = await run(request, { ...context, signal: controller.signal })
-    if (typeof result !== 'object' || result === null || !(Symbol.asyncIterator in result)) say({ is: 'value', id, value: result }, id)
-    else if (inParts) await pump(id, call, result)
+    const run = await loading
+    if (signal.aborted) return
+    const result = await run(request, { ...context, signal })
+    if (typeof result !== 'object' || result === null || !(Symbol.asyncIterator in result)) {
+      port.postMessage({ is: 'value', id, value: encoded(result) })
+    } else if (inParts) await pump(id, call, signal, result)
     else {
       await result[Symbol.asyncIterator]().return?.()
-      say({ is: 'in-parts', id }, id)
+      port.postMessage({ is: 'in-parts', id })
     }
   } catch (error) {
-    say({ is: 'threw', id, error: copyOf(error) }, id)
+    port.postMessage({ is: 'threw', id, error: copyOf(error) })
   } finally {
     calls.delete(id)
   }
 }
 
-async function pump(id, call, parts) {
+async function pump(id, call, signal, parts) {
   const iterator = parts[Symbol.asyncIterator]()
   try {
-    for (;;) {
-      while (call.sent >= call.taken + workerData.window && !call.controller.signal.aborted) {
-        await new Promise((resolve) => { call.wake = resolve })
-      }
-      if (call.controller.signal.aborted) return
+    for (let sent = 0; ; sent++) {
+      while (sent >= call.taken + window && !signal.aborted) await new Promise((resolve) => { call.wake = resolve })
+      if (signal.aborted) return
       const { done, value } = await iterator.next()
+      if (signal.aborted) return
       if (done) {
-        say({ is: 'end', id, value }, id)
+        port.postMessage({ is: 'end', id, value: value === undefined ? undefined : encoded(value) })
         return
       }
-      call.sent++
-      say({ is: 'part', id, value }, id)
+      port.postMessage({ is: 'part', id, value: encoded(value) })
     }
   } finally {
     await iterator.return?.()
   }
 }
 
-parentPort.on('message', (message) => {
+port.on('message', (message) => {
   const call = calls.get(message.id)
   switch (message.is) {
     case 'call':
@@ -72,17 +97,18 @@ parentPort.on('message', (message) => {
       call?.wake?.()
       break
     case 'abandon':
-      parentPort.postMessage({ is: 'alive', id: message.id })
+      port.postMessage({ is: 'alive', id: message.id })
       call?.controller.abort(new Error(message.reason))
       call?.wake?.()
   }
 })
 
-import(workerData.module).then(
-  (loaded) => {
-    if (typeof loaded.default !== 'function') throw new TypeError('It has no default export that is a function.')
-    run = loaded.default
-    parentPort.postMessage({ is: 'ready' })
-  },
-).catch((error) => parentPort.postMessage({ is: 'unfit', error: copyOf(error) }))
+const loading = import(moduleUrl).then((loaded) => {
+  if (typeof loaded.default !== 'function') throw new TypeError('It has no default export that is a function.')
+  return loaded.default
+})
+loading.then(
+  () => port.postMessage({ is: 'ready' }),
+  (error) => port.postMessage({ is: 'unfit', error: copyOf(error) }),
+)
 `

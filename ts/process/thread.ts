@@ -1,7 +1,10 @@
-import { Worker } from 'node:worker_threads'
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
+import { checkInteger, checkKnownOptions, checkOneOf, checkOptions, invalidArgument } from '../arguments.ts'
 import { Deferred } from '../deferred.ts'
 import { LiminalError } from '../errors.ts'
 import { IntegerMap } from '../integer-map.ts'
+import { MAX_TIMEOUT_MS } from '../waiting.ts'
+import { sayStrayError } from './diagnostics.ts'
 import { type Exit, type ExitReason, exitError, exitKilled } from './exit.ts'
 import type { PassiveProcess, Process } from './process.ts'
 import type { ProcessSystem } from './system.ts'
@@ -15,7 +18,9 @@ export interface ThreadOptions {
   readonly name?: string
   /** Whose child its process is. Default: nobody's. */
   readonly parent?: Process
-  /** Mebibytes of heap; past it the thread ends. Default: 64. */
+  /** Links its process with its parent, before anything else can happen to either. Default: false. */
+  readonly link?: boolean
+  /** Mebibytes of heap; past it the thread ends. Memory of buffers is not part of it. Default: 64. */
   readonly memoryMb?: number
   /** Milliseconds to start and load the module. Default: 10,000. */
   readonly loadMs?: number
@@ -25,6 +30,11 @@ export interface ThreadOptions {
   readonly onRoom?: () => void
   /** Parts of a result that it may be ahead of what was taken. Default: 64. */
   readonly window?: number
+  /**
+   * How results and parts come: `'copies'`, made by structured clone, or `'json'`: the text that `JSON.stringify` makes of them in the thread, `null` for `undefined`.
+   * Default: `'copies'`.
+   */
+  readonly answers?: 'copies' | 'json'
 }
 
 /** What was thrown in a thread, as far as it can be told outside. */
@@ -36,17 +46,17 @@ export interface ThrownInThread {
   readonly code?: string | undefined
 }
 
-/** Hears what becomes of a call: one of the first four, once; parts come before `ended`. */
+/** Hears what becomes of a call: parts as they come, then one of the others, once. What it throws is said on `liminal:process:stray-error`. */
 export interface ThreadCallObserver {
+  part(value: unknown): void
   returned(value: unknown): void
   threw(thrown: ThrownInThread): void
-  /** The parts are over. `value`: what their generator returned. */
+  /** The parts are over. `value`: what their generator returned, `undefined` for nothing. */
   ended(value: unknown): void
-  /** The thread is gone, and the call with it. */
-  lost(reason: ExitReason): void
-  part(value: unknown): void
   /** It answers in parts, and they were not wanted. */
   inParts(): void
+  /** The thread is gone, and the call with it. */
+  lost(reason: ExitReason): void
 }
 
 /** A call in a thread, for whoever made it. */
@@ -76,17 +86,38 @@ const DEFAULT_MEMORY_MB = 64
 const DEFAULT_LOAD_MS = 10_000
 const DEFAULT_GRACE_MS = 100
 const DEFAULT_WINDOW = 64
+const KNOWN = Object.keys({
+  module: true,
+  name: true,
+  parent: true,
+  link: true,
+  memoryMb: true,
+  loadMs: true,
+  graceMs: true,
+  onRoom: true,
+  window: true,
+  answers: true,
+} satisfies Record<keyof ThreadOptions, true>)
 
 /**
  * A worker thread as a process: the end of one is the end of the other, in the turn in which Node tells of it, and after everything that the thread has sent before. An error
  * that nobody catches, `process.exit()`, too little memory end it with `error`; who ends its process ends the thread, whatever it is at. A thread does not keep the program
  * alive while nothing is asked of it.
+ *
+ * ```ts
+ * const thread = new Thread(processes, { module: new URL('./resize.js', import.meta.url) })
+ * processes.monitor(thread.process, ({ reason }) => console.log(`the thread is gone: ${reason.is}`))
+ * await thread.ready
+ * const call = thread.call({ request: image, context: {}, inParts: false }, observer)
+ * ```
  */
 export class Thread {
   /** Its exit is the thread's. */
   readonly process: Process
   readonly #process: PassiveProcess
   readonly #worker: Worker
+  /** Not the port that every thread has: that one belongs to the code in the thread, which may post on it what it likes. */
+  readonly #port: MessagePort
   readonly #graceMs: number
   readonly #onRoom: (() => void) | undefined
   readonly #ready = new Deferred<void>()
@@ -94,31 +125,38 @@ export class Thread {
   readonly #calls = new IntegerMap<ThreadCallObserver>()
   /** Abandoned calls that the thread has not reacted to, and when it is too late. */
   readonly #overdue = new Map<number, NodeJS.Timeout>()
-  #load: NodeJS.Timeout | null
+  #load: NodeJS.Timeout | null = null
+  #isLoaded = false
   #lastId = 0
 
-  /** Starts it. @throws LiminalError like `ProcessSystem.spawnPassive`. */
+  /** Starts it. @throws LiminalError `INVALID_ARGUMENT`, and like `ProcessSystem.spawnPassive`. */
   constructor(processes: ProcessSystem, options: ThreadOptions) {
-    const { module, name = 'thread', parent, memoryMb = DEFAULT_MEMORY_MB, loadMs = DEFAULT_LOAD_MS } = options
+    checkThreadOptions(options)
+    const { module, name = 'thread', parent, link = false, memoryMb = DEFAULT_MEMORY_MB } = options
+    const { loadMs = DEFAULT_LOAD_MS, window = DEFAULT_WINDOW, answers = 'copies' } = options
     this.#graceMs = options.graceMs ?? DEFAULT_GRACE_MS
     this.#onRoom = options.onRoom
-    const family = parent === undefined ? {} : { parent }
-    this.#process = processes.spawnPassive({ name, ...family, onExit: (exit) => this.#exited(exit) })
-    this.process = this.#process
+    const { port1, port2 } = new MessageChannel()
+    this.#port = port1
     this.#worker = new Worker(THREAD_PROGRAM, {
       eval: true,
       execArgv: [],
       name,
-      workerData: { module: module.href, window: options.window ?? DEFAULT_WINDOW },
+      workerData: { port: port2, module: module.href, window, answers },
+      transferList: [port2],
       resourceLimits: { maxOldGenerationSizeMb: memoryMb },
     })
+    const onExit = (exit: Exit): void => this.#exited(exit)
+    try {
+      this.#process = processes.spawnPassive({ name, link, onExit, ...(parent === undefined ? {} : { parent }) })
+    } catch (error) {
+      void this.#worker.terminate()
+      throw error
+    }
+    this.process = this.#process
+    this.#listen()
+    if (this.process.over !== null) return
     this.#load = setTimeout(() => this.#process.end(exitKilled(tooSlow(module, loadMs))), loadMs)
-    this.#worker.on('message', (message: FromThread) => this.#heard(message))
-    this.#worker.once('error', (error) => this.#process.end(exitError(error)))
-    this.#worker.once('exit', (code) => {
-      this.#process.end(exitError(new LiminalError('PROCESS_GONE', `The thread ended with code ${code}, by itself.`)))
-      this.#terminated.resolve()
-    })
   }
 
   /** Resolves once the module is loaded. Rejects with what prevented it. */
@@ -141,95 +179,163 @@ export class Thread {
     return this.#calls.size
   }
 
-  /** Calls the function. @throws LiminalError `PROCESS_GONE` if the thread is over; DataCloneError for what cannot be copied. */
+  /**
+   * Calls the function, once the module is loaded. Any number of calls may be underway.
+   * @throws LiminalError `PROCESS_GONE` if the thread is over; DataCloneError for what cannot be copied.
+   */
   call({ request, context, inParts }: ThreadRequest, observer: ThreadCallObserver): ThreadCall {
     const { over } = this.#process
     if (over !== null) throw new LiminalError('PROCESS_GONE', 'The thread is over.', { cause: over })
     this.#lastId++
     const id = this.#lastId
-    this.#worker.postMessage({ is: 'call', id, request, context, inParts })
+    this.#port.postMessage({ is: 'call', id, request, context, inParts })
     if (this.#calls.size === 0) this.#worker.ref()
     this.#calls.set(id, observer)
     return {
       take: (count) => {
-        if (this.#calls.has(id)) this.#worker.postMessage({ is: 'taken', id, count })
+        if (this.#calls.has(id)) this.#port.postMessage({ is: 'taken', id, count })
       },
       abandon: (error) => this.#abandon(id, error),
     }
   }
 
+  #listen(): void {
+    this.#port.on('message', (message: FromThread) => this.#heard(message))
+    // A message that cannot be read here may be anything: the answer to a call that would wait for ever.
+    this.#port.on('messageerror', (error) => this.#process.end(exitError(error)))
+    // Whether the program goes on is up to the worker's own handle.
+    this.#port.unref()
+    this.#worker.once('error', (error) => this.#process.end(exitError(error)))
+    this.#worker.once('exit', (code) => {
+      this.#process.end(exitError(new LiminalError('PROCESS_GONE', `The thread ended with code ${code}, by itself.`)))
+      this.#terminated.resolve()
+    })
+  }
+
   #abandon(id: number, error: LiminalError): void {
     if (!this.#settle(id)) return
-    this.#worker.postMessage({ is: 'abandon', id, reason: error.message })
-    const stuck = setTimeout(() => {
-      const message = `The thread did not react within ${this.#graceMs} ms: it is stuck, and was ended. ${error.message}`
-      this.#process.end(exitKilled(new LiminalError('TIMEOUT', message, { cause: error })))
-    }, this.#graceMs)
-    this.#overdue.set(id, stuck)
+    this.#port.postMessage({ is: 'abandon', id, reason: error.message })
+    // While it loads it may be busy for `loadMs`.
+    if (this.#isLoaded)
+      this.#overdue.set(
+        id,
+        setTimeout(() => this.#late(id, error), this.#graceMs),
+      )
+  }
+
+  #late(id: number, error: LiminalError): void {
+    // It may have reacted in time while this side was held up.
+    this.#hearAll()
+    if (!this.#overdue.has(id)) return
+    const message = `The thread did not react within ${this.#graceMs} ms: it is stuck, and was ended. ${error.message}`
+    this.#process.end(exitKilled(new LiminalError('TIMEOUT', message, { cause: error })))
   }
 
   #heard(message: FromThread): void {
     switch (message.is) {
       case 'ready':
         this.#loaded()
-        this.#ready.resolve()
-        if (this.#calls.size === 0) this.#worker.unref()
         break
       case 'unfit':
         this.#process.end(exitError(thrownInThread(message.error)))
         break
       case 'alive':
-        clearTimeout(this.#overdue.get(message.id))
-        this.#overdue.delete(message.id)
-        if (this.#overdue.size === 0) this.#onRoom?.()
+        this.#reacted(message.id)
         break
       case 'part':
-        this.#calls.get(message.id)?.part(message.value)
+        this.#tell(this.#calls.get(message.id), (observer) => observer.part(message.value))
         break
       default:
         this.#finished(message)
     }
   }
 
+  /** Hears what has arrived and was not looked at. */
+  #hearAll(): void {
+    for (let got = receiveMessageOnPort(this.#port); got !== undefined; got = receiveMessageOnPort(this.#port)) {
+      this.#heard(got.message)
+    }
+  }
+
+  #loaded(): void {
+    if (this.#process.over !== null) return
+    this.#endLoad()
+    this.#isLoaded = true
+    this.#ready.resolve()
+    if (this.#calls.size === 0) this.#worker.unref()
+  }
+
+  #reacted(id: number): void {
+    clearTimeout(this.#overdue.get(id))
+    if (this.#overdue.delete(id) && this.#overdue.size === 0) this.#onRoom?.()
+  }
+
   #finished(message: Exclude<FromThread, { is: 'ready' | 'unfit' | 'alive' | 'part' }>): void {
     const observer = this.#calls.get(message.id)
+    if (!this.#settle(message.id)) return
+    this.#tell(observer, (told) => {
+      if (message.is === 'value') told.returned(message.value)
+      else if (message.is === 'end') told.ended(message.value)
+      else if (message.is === 'threw') told.threw(message.error)
+      else told.inParts()
+    })
+  }
+
+  #tell(observer: ThreadCallObserver | undefined, what: (observer: ThreadCallObserver) => void): void {
     if (observer === undefined) return
-    this.#settle(message.id)
-    if (message.is === 'value') observer.returned(message.value)
-    else if (message.is === 'end') observer.ended(message.value)
-    else if (message.is === 'threw') observer.threw(message.error)
-    else observer.inParts()
+    try {
+      what(observer)
+    } catch (error) {
+      sayStrayError(this.#process.pid, this.#process.name, error)
+    }
   }
 
   #settle(id: number): boolean {
     if (!this.#calls.delete(id)) return false
-    if (this.#calls.size === 0) this.#worker.unref()
+    if (this.#calls.size === 0 && this.#isLoaded) this.#worker.unref()
     return true
   }
 
   #exited({ reason }: Exit): void {
-    this.#loaded()
+    this.#endLoad()
+    // What it sent before is heard before: a call that was answered is not lost.
+    this.#hearAll()
+    this.#port.close()
     this.#ready.reject(reason.cause ?? new LiminalError('PROCESS_GONE', 'The thread was ended.'))
     for (const timer of this.#overdue.values()) clearTimeout(timer)
     this.#overdue.clear()
     const observers = this.#calls.values()
     this.#calls.clear()
     void this.#worker.terminate()
-    for (const observer of observers) observer.lost(reason)
+    for (const observer of observers) this.#tell(observer, (told) => told.lost(reason))
   }
 
-  #loaded(): void {
+  #endLoad(): void {
     if (this.#load !== null) clearTimeout(this.#load)
     this.#load = null
   }
 }
 
+/** @throws LiminalError `INVALID_ARGUMENT`. The process system checks what is the process's. */
+function checkThreadOptions(options: ThreadOptions): void {
+  checkOptions('options', options)
+  checkKnownOptions('options', options, KNOWN)
+  if (!(options.module instanceof URL)) throw invalidArgument('module', 'a URL', options.module)
+  checkInteger('memoryMb', options.memoryMb, 1)
+  checkInteger('window', options.window, 1)
+  checkOneOf('answers', options.answers, ['copies', 'json'])
+  for (const name of ['loadMs', 'graceMs'] as const) {
+    checkInteger(name, options[name], 1)
+    if ((options[name] ?? 1) > MAX_TIMEOUT_MS) throw invalidArgument(name, `at most ${MAX_TIMEOUT_MS}`, options[name])
+  }
+}
+
 /** What was thrown in a thread as an error of this side. */
-export function thrownInThread({ name, message, stack }: ThrownInThread): Error {
+export function thrownInThread({ name, message, stack, code }: ThrownInThread): Error {
   const error = new Error(message)
   error.name = name
   if (stack !== undefined) error.stack = stack
-  return error
+  return code === undefined ? error : Object.assign(error, { code })
 }
 
 function tooSlow(module: URL, loadMs: number): LiminalError {
