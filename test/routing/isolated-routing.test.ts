@@ -155,6 +155,20 @@ describe('an isolated routing function', () => {
     expect((await rejection(isolatedRouting(new URL('data:text/javascript,1')))).code).toBe('INVALID_ARGUMENT')
   })
 
+  it('cannot be loaded if its thread ends while the text is read again', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'routing-'))
+    try {
+      const path = join(folder, 'routing.mjs')
+      // Reading that much takes the event loop many rounds: the end of the thread is heard in one of them.
+      const filling = `/*${'-'.repeat(48 << 20)}*/`
+      await writeFile(path, `setImmediate(() => process.exit(3))\nexport default () => null\n${filling}\n`)
+      const error = await rejection(isolatedRouting(path, { memoryMb: 512 }))
+      expect(error).toMatchObject({ code: 'ROUTING_FAILED', message: expect.stringContaining('ended with code 3') })
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
+
   it('never runs another text under its hash', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'routing-'))
     try {

@@ -41,6 +41,8 @@ export class IsolatedThread {
       await thread.ready
       // Read before and after: what the thread loaded in between is this very text.
       await verify(options)
+      // It may have ended while that was read.
+      if (thread.process.over !== null) throw thread.process.over.reason.cause
     } catch (error) {
       await isolated.stop()
       throw error
