@@ -76,7 +76,9 @@ export async function createBus(options: BusOptions = {}): Promise<LocalBus> {
   checkKnownOptions('options', options, BUS_OPTIONS)
   checkBusOptions(options)
   const maxMessageBytes = options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES
+  const processes = new ProcessSystem({ recordedExits: RECORDED_EXITS })
   const channels = new ChannelRegistry({
+    processes,
     create: options.createChannels ?? true,
     maxChannels: options.maxChannels,
     idempotency: options.idempotency,
@@ -91,7 +93,7 @@ export async function createBus(options: BusOptions = {}): Promise<LocalBus> {
       maxPending: options.maxPendingRequests,
       history: options.conversationHistory,
       maxGroups: options.maxGroups,
-      processes: new ProcessSystem({ recordedExits: RECORDED_EXITS }),
+      processes,
     }),
     subscriptionQueue: options.subscriptionQueue ?? {},
     maxMessageBytes,

@@ -1,5 +1,6 @@
 import { LiminalError } from '../errors.ts'
 import { tooLarge } from '../payload.ts'
+import type { Exit, PassiveProcess, ProcessSystem } from '../process/index.ts'
 import { Column, NO_SCHEMA } from '../protocol/index.ts'
 import type { Schema } from '../schema/index.ts'
 import { sayPublishRefused } from './diagnostics.ts'
@@ -17,6 +18,10 @@ export interface ChannelSurroundings {
   readonly idempotency: IdempotencyLimits
   /** Bytes of the largest envelope. */
   readonly maxMessageBytes: number
+  /** Where the processes of channels live. */
+  readonly processes: ProcessSystem
+  /** The process of a channel was ended from outside, and the channel with it. */
+  killed(channel: ChannelCore): void
 }
 
 /**
@@ -32,12 +37,16 @@ export class ChannelCore {
   readonly schema: Schema | null
   /** 32 bytes; zero without a schema. */
   readonly schemaId: Uint8Array
+  /** When it is killed, the channel is closed with `CHANNEL_CLOSED`, and made anew when it is next used. */
+  readonly process: PassiveProcess
   readonly #surroundings: ChannelSurroundings
   readonly #fanOut: FanOut
   readonly #window: IdempotencyWindow
   #closed = false
 
+  /** @throws LiminalError `LIMIT_EXCEEDED`, `CLOSED`: there can be no process for it. */
   constructor(name: string, id: number, schema: Schema | null, surroundings: ChannelSurroundings) {
+    this.process = surroundings.processes.spawnPassive({ name: 'channel', onExit: (exit) => this.#exited(exit) })
     this.name = name
     this.id = id
     this.schema = schema
@@ -95,6 +104,14 @@ export class ChannelCore {
     this.#closed = true
     this.#window.clear()
     this.#fanOut.end(error)
+    this.process.end()
+  }
+
+  #exited({ reason }: Exit): void {
+    if (this.#closed) return
+    this.#surroundings.killed(this)
+    const message = `Channel '${this.name}' was ended from outside (${reason.is}).`
+    this.close(new LiminalError('CHANNEL_CLOSED', message, { cause: reason }))
   }
 
   /** Bytes from the first envelope of a run to the end of the last: none of them is larger. */

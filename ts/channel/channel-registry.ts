@@ -1,6 +1,7 @@
 import { checkInteger, checkName } from '../arguments.ts'
 import { createNameTable, type NameTable } from '../codec/index.ts'
 import { LiminalError } from '../errors.ts'
+import { ProcessSystem } from '../process/index.ts'
 import { Schema } from '../schema/index.ts'
 import { ChannelCore, type ChannelSurroundings } from './channel-core.ts'
 import type { IdempotencyLimits } from './idempotency-window.ts'
@@ -24,6 +25,8 @@ export interface ChannelRegistryOptions {
   readonly idempotency?: IdempotencyLimits | undefined
   /** Bytes of the largest envelope that is published, defaults filled in. Default: no limit. */
   readonly maxMessageBytes?: number | undefined
+  /** Where the processes of channels live. Default: a system of its own. */
+  readonly processes?: ProcessSystem | undefined
 }
 
 /** All channels of a bus, by name and by number. */
@@ -34,6 +37,8 @@ export class ChannelRegistry {
   readonly #maxChannels: number
   readonly #byName = new Map<string, ChannelCore>()
   readonly #byId: (ChannelCore | undefined)[] = []
+  /** Contracts of channels that were declared: one that is killed comes back with its own. */
+  readonly #declared = new Map<string, Schema | null>()
   readonly #surroundings: ChannelSurroundings
   #lastSubscriptionId = 0n
 
@@ -53,6 +58,8 @@ export class ChannelRegistry {
       },
       idempotency: options.idempotency ?? {},
       maxMessageBytes: options.maxMessageBytes ?? Number.POSITIVE_INFINITY,
+      processes: options.processes ?? new ProcessSystem(),
+      killed: (channel) => this.#forget(channel),
     }
   }
 
@@ -62,13 +69,15 @@ export class ChannelRegistry {
   }
 
   /**
-   * The channel of a name, created where creation is allowed.
+   * The channel of a name, created where creation is allowed, and made anew if it was declared and killed.
    * @throws LiminalError `INVALID_ARGUMENT`, `CHANNEL_NOT_FOUND`, `LIMIT_EXCEEDED`.
    */
   get(name: string): ChannelCore {
     const known = this.#byName.get(name)
     if (known !== undefined) return known
     checkName('name', name)
+    const schema = this.#declared.get(name)
+    if (schema !== undefined) return this.#add(name, schema)
     if (!this.#create) {
       const message = `There is no channel '${name}', and this bus does not create channels on first use. Declare it in the bus's options.`
       throw new LiminalError('CHANNEL_NOT_FOUND', message)
@@ -84,7 +93,10 @@ export class ChannelRegistry {
     const { name, schema } = declaration
     checkName('name', name)
     if (this.#byName.has(name)) throw new LiminalError('CHANNEL_EXISTS', `Channel '${name}' exists already.`)
-    return this.#add(name, schema === undefined ? null : new Schema(schema, `channel '${name}'`))
+    const contract = schema === undefined ? null : new Schema(schema, `channel '${name}'`)
+    const core = this.#add(name, contract)
+    this.#declared.set(name, contract)
+    return core
   }
 
   /** All channels, by name. */
@@ -95,9 +107,9 @@ export class ChannelRegistry {
   /** Closes a channel and forgets it; its name can be used again. Returns whether there was one. */
   close(name: string): boolean {
     const core = this.#byName.get(name)
-    if (core === undefined) return false
-    this.#byName.delete(name)
-    this.#byId[core.id] = undefined
+    const wasDeclared = this.#declared.delete(name)
+    if (core === undefined) return wasDeclared
+    this.#forget(core)
     core.close()
     return true
   }
@@ -109,6 +121,12 @@ export class ChannelRegistry {
       core.close(error)
     }
     this.#byName.clear()
+    this.#declared.clear()
+  }
+
+  #forget(core: ChannelCore): void {
+    this.#byName.delete(core.name)
+    this.#byId[core.id] = undefined
   }
 
   #add(name: string, schema: Schema | null): ChannelCore {
