@@ -45,6 +45,7 @@ const CODES = {
   RESTARTS_EXCEEDED: false,
   // Routing.
   ROUTING_FAILED: false,
+  SAGA_FAILED: false,
   // Waiting.
   TIMEOUT: true,
   ABORTED: false,

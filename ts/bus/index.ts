@@ -30,6 +30,15 @@ export {
   checkDispatchOptions,
   checkRespondOptions,
 } from './request-options.ts'
+export {
+  type CompensationContext,
+  runSaga,
+  type SagaContext,
+  SagaError,
+  type SagaOptions,
+  type SagaStep,
+  type StepCompensation,
+} from './saga.ts'
 export { type SubscribeSettings, subscribeArguments } from './subscribe-arguments.ts'
 export { SubscriptionQueue, type SubscriptionQueueOptions } from './subscription-queue.ts'
 export { ThreadResponder } from './thread-responder.ts'
