@@ -140,3 +140,8 @@ async function asker(url) {
     await bus.close()
   }
 }
+
+function median(numbers) {
+  const sorted = [...numbers].sort((one, other) => one - other)
+  return sorted[Math.floor(sorted.length / 2)]
+}
