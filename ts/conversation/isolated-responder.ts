@@ -3,8 +3,8 @@ import { checkInteger, checkKnownOptions, checkName, checkOptions, invalidArgume
 import { Deferred } from '../deferred.ts'
 import { LiminalError } from '../errors.ts'
 import type { PayloadKind } from '../payload.ts'
-import { type Exit, type Process, Supervisor, Thread } from '../process/index.ts'
-import { MAX_TIMEOUT_MS } from '../waiting.ts'
+import { type Exit, type Process, type RestartBackoff, Supervisor, Thread } from '../process/index.ts'
+import { MAX_TIMEOUT_MS, waitFor } from '../waiting.ts'
 import type { ConversationRegistry } from './conversation-registry.ts'
 import type { Registration } from './source-registration.ts'
 import { ThreadSource } from './thread-source.ts'
@@ -23,8 +23,12 @@ export interface IsolationOptions {
   readonly graceMs?: number | undefined
   /** Lost threads within `restartWindowMs` that are replaced; one more ends the responder with `RESTARTS_EXCEEDED`. Default: 10. */
   readonly maxRestarts?: number | undefined
-  /** Default: 10,000. */
+  /** Milliseconds for which a lost thread counts. Default: 10,000. */
   readonly restartWindowMs?: number | undefined
+  /** Waits before a lost thread is replaced. Default: none. */
+  readonly restartBackoff?: RestartBackoff | undefined
+  /** Milliseconds that closing waits for what is underway; what is still there then crashes with its thread. Default: 5,000. */
+  readonly closeGraceMs?: number | undefined
 }
 
 const KNOWN = Object.keys({
@@ -35,8 +39,11 @@ const KNOWN = Object.keys({
   graceMs: true,
   maxRestarts: true,
   restartWindowMs: true,
+  restartBackoff: true,
+  closeGraceMs: true,
 } satisfies Record<keyof IsolationOptions, true>)
 const MOST_THREADS = 256
+const CLOSE_GRACE_MS = 5_000
 
 /** What an isolated responder is told of. */
 export interface IsolatedOwner {
@@ -54,8 +61,8 @@ export function checkIsolation(options: IsolationOptions): void {
   checkInteger('isolated.concurrency', options.concurrency, 1)
   checkInteger('isolated.memoryMb', options.memoryMb, 1)
   checkInteger('isolated.maxRestarts', options.maxRestarts, 0)
-  for (const name of ['loadMs', 'graceMs', 'restartWindowMs'] as const) {
-    checkInteger(`isolated.${name}`, options[name], 1)
+  for (const name of ['loadMs', 'graceMs', 'restartWindowMs', 'closeGraceMs'] as const) {
+    checkInteger(`isolated.${name}`, options[name], name === 'closeGraceMs' ? 0 : 1)
     if ((options[name] ?? 1) > MAX_TIMEOUT_MS)
       throw invalidArgument(`isolated.${name}`, `at most ${MAX_TIMEOUT_MS}`, options[name])
   }
@@ -101,7 +108,7 @@ export class IsolatedResponder {
     this.#module = module
     this.#options = options
     this.#owner = owner
-    const { threads = 1, concurrency = 1, maxRestarts = 10, restartWindowMs = 10_000 } = options
+    const { threads = 1, concurrency = 1, maxRestarts = 10, restartWindowMs = 10_000, restartBackoff } = options
     this.#source = new ThreadSource(threads, concurrency, payload)
     this.#supervisor = new Supervisor(registry.processes, {
       name: 'isolated',
@@ -112,6 +119,7 @@ export class IsolatedResponder {
       })),
       maxRestarts,
       periodMs: restartWindowMs,
+      ...(restartBackoff === undefined ? {} : { backoff: restartBackoff }),
     })
     this.#registration = registry.register(subject, this.#source, { process: this.#supervisor.process })
     registry.processes.monitor(this.#supervisor.process, (exit) => this.#over(exit))
@@ -127,16 +135,25 @@ export class IsolatedResponder {
     return this.#ready.promise
   }
 
-  /** Gets no new messages from now on. Ends the threads once what they are at is done. */
+  /** Gets no new conversations from now on. Ends the threads once those that it has are over, at the latest after `closeGraceMs`. */
   async close(): Promise<void> {
     if (this.#isClosing) return
     this.#isClosing = true
     this.#ready.reject(new LiminalError('CLOSED', `The responder of '${this.#subject}' was closed.`))
     this.#registration.withdraw()
-    await this.#registration.idle()
+    await this.#idle()
     const terminated = [...this.#threads].map((thread) => thread.terminated)
     await this.#supervisor.stop()
     await Promise.all(terminated)
+  }
+
+  async #idle(): Promise<void> {
+    const { closeGraceMs: timeoutMs = CLOSE_GRACE_MS } = this.#options
+    try {
+      await waitFor(this.#registration.idle(), { timeoutMs, what: `Closing the responder of '${this.#subject}'` })
+    } catch {
+      // Whoever is still at it hears of it by the end of the threads.
+    }
   }
 
   #start(parent: Process): Process {
@@ -144,6 +161,7 @@ export class IsolatedResponder {
     const thread = new Thread(this.#registry.processes, {
       module: this.#module,
       parent,
+      answers: this.#source.payload === 'json' ? 'json' : 'copies',
       onRoom: () => this.#source.advance(),
       ...(memoryMb === undefined ? {} : { memoryMb }),
       ...(loadMs === undefined ? {} : { loadMs }),

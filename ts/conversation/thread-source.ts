@@ -1,6 +1,6 @@
 import { Deque } from '../deque.ts'
 import { LiminalError } from '../errors.ts'
-import { decodePayload, encodePayload, ownBytes, type PayloadKind } from '../payload.ts'
+import { decodePayload, encodePayload, type PayloadKind } from '../payload.ts'
 import type {
   ExitReason,
   Thread,
@@ -65,6 +65,7 @@ export class ThreadSource implements ParticipantSource {
       delivery.refuse(new LiminalError('LIMIT_EXCEEDED', text))
       return
     }
+    delivery.isWaiting = true
     this.#waiting.push(delivery)
     this.advance()
   }
@@ -116,16 +117,19 @@ class ThreadParticipant implements Participant {
     const { subject, id: conversationId } = this.#conversation
     let request: unknown
     try {
-      request = payload === 'bytes' ? ownBytes(message.payload) : decodePayload(message.payload, payload)
+      // Bytes in memory of their own: the thread gets a copy of all the memory that a view is of.
+      request = payload === 'bytes' ? new Uint8Array(message.payload) : decodePayload(message.payload, payload)
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause)
       done.fail(new LiminalError('PAYLOAD_INVALID', `The responder for '${subject}' takes JSON. ${why}`, { cause }))
       return
     }
-    const { attempt, key, deadline, causal, inParts } = message
+    const { attempt, key, deadline, causal, inParts, replyRequested: resultWanted } = message
     const context = { subject, conversationId, attempt, key, deadline, causal: { ...causal } }
-    const delivery = new ThreadDelivery(this.#source, this.#conversation, message, done, { request, context, inParts })
+    const asked = { request, context, inParts, resultWanted }
+    const delivery = new ThreadDelivery(this.#source, this.#conversation, message, done, asked)
     message.onAbandoned(delivery)
+    if (delivery.isAbandoned) return
     if (inParts) message.onTaken(delivery)
     this.#source.run(delivery)
   }
@@ -138,6 +142,8 @@ class ThreadParticipant implements Participant {
 /** One message that is in a thread, or waits for one. */
 class ThreadDelivery implements ThreadCallObserver, AbandonListener, TakenListener {
   isAbandoned = false
+  /** Whether it is in the line for a thread. */
+  isWaiting = false
   readonly #source: ThreadSource
   readonly #conversation: ConversationInfo
   readonly #replyRequested: boolean
@@ -160,6 +166,7 @@ class ThreadDelivery implements ThreadCallObserver, AbandonListener, TakenListen
   }
 
   start(thread: Thread): void {
+    this.isWaiting = false
     try {
       this.#call = thread.call(this.#request, this)
     } catch (thrown) {
@@ -174,7 +181,7 @@ class ThreadDelivery implements ThreadCallObserver, AbandonListener, TakenListen
   }
 
   returned(value: unknown): void {
-    if (this.#replyRequested) this.#reply(value === undefined && this.#source.payload === 'json' ? null : value)
+    if (this.#replyRequested) this.#reply(value)
     else this.#done.reply(null)
     this.#source.advance()
   }
@@ -191,8 +198,7 @@ class ThreadDelivery implements ThreadCallObserver, AbandonListener, TakenListen
   }
 
   inParts(): void {
-    const { subject } = this.#conversation
-    const text = `The responder for '${subject}' answered in parts, and one reply was asked for. Ask with stream().`
+    const text = 'The responder answered in parts, and one reply was asked for. Ask with stream().'
     this.#done.fail(new LiminalError('RESPONDER_FAILED', text))
     this.#source.advance()
   }
@@ -200,13 +206,7 @@ class ThreadDelivery implements ThreadCallObserver, AbandonListener, TakenListen
   threw(thrown: ThrownInThread): void {
     const cause = thrownInThread(thrown)
     if (thrown.name === 'HandedBackError') this.#done.handBack(new HandedBackError(thrown.message, { cause }))
-    else {
-      const { subject, id } = this.#conversation
-      const text = `The responder for '${subject}' failed: ${thrown.message}`
-      const error = new LiminalError('RESPONDER_FAILED', text, { cause })
-      sayBehaviourFailed(subject, id, error)
-      this.#done.fail(error)
-    }
+    else this.#fail(cause)
     this.#source.advance()
   }
 
@@ -217,8 +217,8 @@ class ThreadDelivery implements ThreadCallObserver, AbandonListener, TakenListen
   abandoned(error: LiminalError): void {
     if (this.isAbandoned) return
     this.isAbandoned = true
-    if (this.#call === null) this.#source.forget()
-    else {
+    if (this.isWaiting) this.#source.forget()
+    else if (this.#call !== null) {
       this.#call.abandon(error)
       // It has room again as soon as it says that it lives.
       this.#source.advance()
@@ -234,14 +234,24 @@ class ThreadDelivery implements ThreadCallObserver, AbandonListener, TakenListen
     if (reply !== null) this.#done.reply(reply)
   }
 
+  /** What the thread sent as bytes: JSON text, or bytes if they are. */
   #encoded(value: unknown): Uint8Array | null {
+    if (this.#source.payload === 'json' && typeof value === 'string') return Buffer.from(value)
     try {
-      return encodePayload(value, this.#source.payload)
+      return encodePayload(value, 'bytes')
     } catch (thrown) {
       const error = toLiminalError(thrown)
       this.#call?.abandon(error)
-      this.#done.fail(new LiminalError('RESPONDER_FAILED', error.message, { cause: error }))
+      this.#fail(error)
       return null
     }
+  }
+
+  #fail(cause: Error): void {
+    const { subject, id } = this.#conversation
+    const text = `The responder for '${subject}' failed: ${cause.message}`
+    const error = new LiminalError('RESPONDER_FAILED', text, { cause })
+    sayBehaviourFailed(subject, id, error)
+    this.#done.fail(error)
   }
 }

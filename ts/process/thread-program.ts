@@ -20,9 +20,15 @@ function textOf(read, otherwise) {
   }
 }
 
+function shown(value) {
+  const options = { depth: 0, breakLength: Infinity, maxStringLength: 64, maxArrayLength: 4, customInspect: false }
+  const text = textOf(() => inspect(value, options), 'something that cannot be shown')
+  return text.length > 120 ? text.slice(0, 117) + '...' : text
+}
+
 function copyOf(thrown) {
   const isError = textOf(() => (thrown instanceof Error ? 'yes' : 'no'), 'no') === 'yes'
-  if (!isError) return { name: 'Error', message: textOf(() => inspect(thrown, { depth: 0, customInspect: false }), 'something that cannot be shown') }
+  if (!isError) return { name: 'Error', message: shown(thrown) }
   return {
     name: textOf(() => thrown.name, 'Error'),
     message: textOf(() => thrown.message, ''),
@@ -37,14 +43,22 @@ function alone(value) {
   return isView ? new Uint8Array(value) : value
 }
 
-function encoded(value) {
-  if (answers !== 'json') return alone(value)
-  const text = JSON.stringify(value === undefined ? null : value)
-  if (text === undefined) throw new TypeError('What it answers has no JSON form. Use null for "nothing".')
+function textFor(value) {
+  let text
+  try {
+    text = JSON.stringify(value === undefined ? null : value)
+  } catch (error) {
+    throw new TypeError('The payload ' + shown(value) + ' has no JSON form: ' + copyOf(error).message, { cause: error })
+  }
+  if (text === undefined) throw new TypeError('The payload ' + shown(value) + ' has no JSON form. Use null for "nothing".')
   return text
 }
 
-async function answer({ id, request, context, inParts }) {
+function encoded(value) {
+  return answers === 'json' ? textFor(value) : alone(value)
+}
+
+async function answer({ id, request, context, inParts, resultWanted }) {
   const controller = new AbortController()
   const { signal } = controller
   const call = { controller, taken: 0, wake: null }
@@ -54,7 +68,7 @@ async function answer({ id, request, context, inParts }) {
     if (signal.aborted) return
     const result = await run(request, { ...context, signal })
     if (typeof result !== 'object' || result === null || !(Symbol.asyncIterator in result)) {
-      port.postMessage({ is: 'value', id, value: encoded(result) })
+      port.postMessage({ is: 'value', id, value: resultWanted ? encoded(result) : undefined })
     } else if (inParts) await pump(id, call, signal, result)
     else {
       await result[Symbol.asyncIterator]().return?.()

@@ -73,6 +73,8 @@ export interface ThreadRequest {
   /** It gets these, and a `signal`. */
   readonly context: Readonly<Record<string, unknown>>
   readonly inParts: boolean
+  /** Whether the result is sent; without it `undefined` is. Default: true. */
+  readonly resultWanted?: boolean
 }
 
 type FromThread =
@@ -183,12 +185,12 @@ export class Thread {
    * Calls the function, once the module is loaded. Any number of calls may be underway.
    * @throws LiminalError `PROCESS_GONE` if the thread is over; DataCloneError for what cannot be copied.
    */
-  call({ request, context, inParts }: ThreadRequest, observer: ThreadCallObserver): ThreadCall {
+  call({ request, context, inParts, resultWanted = true }: ThreadRequest, observer: ThreadCallObserver): ThreadCall {
     const { over } = this.#process
     if (over !== null) throw new LiminalError('PROCESS_GONE', 'The thread is over.', { cause: over })
     this.#lastId++
     const id = this.#lastId
-    this.#port.postMessage({ is: 'call', id, request, context, inParts })
+    this.#port.postMessage({ is: 'call', id, request, context, inParts, resultWanted })
     if (this.#calls.size === 0) this.#worker.ref()
     this.#calls.set(id, observer)
     return {
