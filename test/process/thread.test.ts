@@ -192,6 +192,8 @@ describe('what a thread sends', () => {
     const messages = [null, undefined, 'text', {}, { is: 'alive', id: 1 }, { is: 'ready' }, { is: 'end' }, ...forged]
     expect(await answer(thread, { do: 'post', messages })).toBe('posted')
     expect(await answer(thread, { do: 'shut-port' })).toBe('shut')
+    // Nor is there another port to be had.
+    expect(await answer(thread, { do: 'worker-data' })).toEqual([])
     expect(await answer(thread, 'after it')).toBe('after it')
     expect(hanging.ends).toEqual([])
   })

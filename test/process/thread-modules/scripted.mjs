@@ -1,4 +1,4 @@
-import { parentPort } from 'node:worker_threads'
+import { parentPort, workerData } from 'node:worker_threads'
 
 let openIterators = 0
 
@@ -73,6 +73,8 @@ export default async function answer(request, { signal, ...context }) {
     case 'post':
       for (const message of request.messages) parentPort.postMessage(message)
       return 'posted'
+    case 'worker-data':
+      return Object.keys(workerData)
     case 'shut-port':
       parentPort.close()
       return 'shut'
