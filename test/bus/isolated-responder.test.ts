@@ -80,10 +80,18 @@ describe('a responder in worker threads', () => {
     const [before] = bus.processes.list().filter(({ name }) => name === 'thread')
     await failure(() => bus.ask('work', { do: 'wait' }, { timeoutMs: 30 }), 'TIMEOUT')
     expect(await bus.ask('work', 'well')).toBe('well')
-    await failure(() => bus.ask('work', { do: 'hang' }, { timeoutMs: 30 }), 'TIMEOUT')
-    expect(await bus.ask('work', 'well')).toBe('well')
     const [after] = bus.processes.list().filter(({ name }) => name === 'thread')
     expect(after.pid).toBe(before.pid)
+  })
+
+  it('kills a thread whose behaviour goes on after its signal was aborted', async () => {
+    await respond({ settleMs: 50 })
+    const [before] = bus.processes.list().filter(({ name }) => name === 'thread')
+    await failure(() => bus.ask('work', { do: 'hang' }, { timeoutMs: 30 }), 'TIMEOUT')
+    // It has no room until the thread is replaced.
+    expect(await bus.ask('work', 'well', { timeoutMs: 20_000 })).toBe('well')
+    const [after] = bus.processes.list().filter(({ name }) => name === 'thread')
+    expect(after.pid).not.toBe(before.pid)
   })
 
   it('is at one message at a time in each thread, and lets others wait', async () => {

@@ -368,6 +368,22 @@ export function publishingTests(setup: Setup): void {
     expect((await collector.reach(sent + 1)).length).toBe(sent + 1)
     expect(channel.sendCounts).toEqual({ sent: sent + 1, failed: 0, lastError: null })
   })
+
+  it('refuses options that it does not know, and names the one that was meant', async () => {
+    const backing = await setup()
+    const bus = await backing.bus()
+    const channel = bus.channel('known')
+    const misspelt: object = { idempotencykey: 'k' }
+    const error = await failure(() => channel.publish(1, misspelt), 'INVALID_ARGUMENT')
+    expect(error.message).toContain("'idempotencyKey'")
+    await failure(() => channel.send(1, { timeoutMs: 1 } as object), 'INVALID_ARGUMENT')
+    await failure(() => channel.ready({ timeout: 1 } as object), 'INVALID_ARGUMENT')
+    await failure(() => channel.subscribe({ maxInflight: 1 } as object), 'INVALID_ARGUMENT')
+    await failure(() => bus.ask('x', 1, { timeout: 1 } as object), 'INVALID_ARGUMENT')
+    await failure(() => bus.dispatch('x', 1, { maxAttempt: 1 } as object), 'INVALID_ARGUMENT')
+    await failure(() => bus.converse('x', { deadline: 1 } as object), 'INVALID_ARGUMENT')
+    await failure(() => bus.respond('x', () => 1, { payloads: 'json' } as object), 'INVALID_ARGUMENT')
+  })
 }
 
 async function ready<S extends { ready(): Promise<void> }>(subscription: S): Promise<S> {

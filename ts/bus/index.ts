@@ -21,6 +21,7 @@ export type { SubscriptionQueueLimits } from './local-sink.ts'
 export { LocalWorker } from './local-worker.ts'
 export { Outcome } from './outcome.ts'
 export { DEFAULT_PART_TIMEOUT_MS, type PartSink, type PartSource, Parts } from './parts.ts'
+export { checkPublishOptions, checkSendOptions, checkWaitOptions } from './publish-options.ts'
 export {
   type BusCloseOptions,
   checkAskOptions,

@@ -1,9 +1,9 @@
-import { checkCausal, checkOptions, checkText, invalidArgument } from '../arguments.ts'
+import { checkText, invalidArgument } from '../arguments.ts'
 import { type ChannelCore, oneMessageRun, type PublishObserver, rowOffset } from '../channel/index.ts'
 import { LiminalError } from '../errors.ts'
 import { encodePayload, type PayloadKind } from '../payload.ts'
 import { Column } from '../protocol/index.ts'
-import { checkWait, throwIfAborted, waitFor } from '../waiting.ts'
+import { throwIfAborted, waitFor } from '../waiting.ts'
 import type {
   Channel,
   DeliveryHandler,
@@ -17,6 +17,7 @@ import type {
 } from './bus.ts'
 import { checkOpen, checkSize, type LocalContext } from './local-context.ts'
 import { subscribeLocally } from './local-subscription.ts'
+import { checkPublishOptions, checkSendOptions, checkWaitOptions } from './publish-options.ts'
 import { subscribeArguments } from './subscribe-arguments.ts'
 import { nextTurn, spendTurn } from './turn.ts'
 
@@ -74,9 +75,7 @@ export class LocalChannel<T> implements Channel<T> {
   }
 
   async publish(value: T, options: PublishOptions = {}): Promise<Receipt> {
-    checkOptions('options', options)
-    checkWait(options)
-    checkCausal('causal', options.causal)
+    checkPublishOptions(options)
     if (options.idempotencyKey !== undefined) checkKey(options.idempotencyKey)
     checkOpen(this.#context)
     const { timeoutMs, signal } = options
@@ -96,8 +95,7 @@ export class LocalChannel<T> implements Channel<T> {
   }
 
   send(value: T, options: SendOptions = {}): void {
-    checkOptions('options', options)
-    checkCausal('causal', options.causal)
+    checkSendOptions(options)
     checkOpen(this.#context)
     if (this.#known()?.hold()) {
       const message = `Subscribers of '${this.name}' are behind; nothing was sent. Await ready() and send again.`
@@ -114,8 +112,7 @@ export class LocalChannel<T> implements Channel<T> {
   }
 
   async ready(options: WaitOptions = {}): Promise<void> {
-    checkOptions('options', options)
-    checkWait(options)
+    checkWaitOptions(options)
     const what = `Waiting for room to send to '${this.name}'`
     throwIfAborted(options.signal, what)
     checkOpen(this.#context)

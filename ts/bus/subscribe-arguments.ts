@@ -1,4 +1,4 @@
-import { checkInteger, checkOneOf, checkOptions, invalidArgument } from '../arguments.ts'
+import { checkInteger, checkKnownOptions, checkOneOf, checkOptions, invalidArgument } from '../arguments.ts'
 import { SCHEMA_ID_BYTES } from '../protocol/index.ts'
 import { checkSignal } from '../waiting.ts'
 import type { DeliveryHandler, SubscribeOptions } from './bus.ts'
@@ -26,6 +26,7 @@ export function subscribeArguments<T>(
   const handler = typeof first === 'function' ? first : null
   const options = (typeof first === 'function' ? second : first) ?? {}
   checkOptions('options', options)
+  checkKnownOptions('options', options, ['maxInFlight', 'accept', 'acceptedSchemas', 'signal'])
   checkInteger('maxInFlight', options.maxInFlight, 1)
   const fallback = handler === null ? ITERATOR_MAX_IN_FLIGHT : HANDLER_MAX_IN_FLIGHT
   const { maxInFlight = fallback, accept = 'auto', acceptedSchemas = [], signal } = options

@@ -1,6 +1,9 @@
-import { checkCausal, checkOptions, checkText, invalidArgument } from '../arguments.ts'
+import { checkText, invalidArgument } from '../arguments.ts'
 import {
   type Channel,
+  checkPublishOptions,
+  checkSendOptions,
+  checkWaitOptions,
   type DeliveryHandler,
   type PublishOptions,
   type Receipt,
@@ -14,7 +17,7 @@ import {
 import type { PayloadKind } from '../payload.ts'
 import { encodeValue } from '../payload-text.ts'
 import { toLiminalError } from '../thrown.ts'
-import { checkWait, throwIfAborted, waitFor } from '../waiting.ts'
+import { throwIfAborted, waitFor } from '../waiting.ts'
 import type { ClientCore } from './client-core.ts'
 import type { PublishLane } from './publish-lane.ts'
 import { PublishRequest } from './publish-request.ts'
@@ -46,16 +49,12 @@ export class RemoteChannel implements Channel<unknown> {
   }
 
   send(value: unknown, options?: SendOptions): void {
-    if (options !== undefined) {
-      checkOptions('options', options)
-      checkCausal('causal', options.causal)
-    }
+    if (options !== undefined) checkSendOptions(options)
     this.#sends.send(encodeValue(value, this.#payload), options?.causal ?? null)
   }
 
   async ready(options: WaitOptions = {}): Promise<void> {
-    checkOptions('options', options)
-    checkWait(options)
+    checkWaitOptions(options)
     throwIfAborted(options.signal, `Waiting for room to send to '${this.name}'`)
     await this.#core.whenRoom(`Waiting for room to send to '${this.name}'`, options)
   }
@@ -72,9 +71,7 @@ export class RemoteChannel implements Channel<unknown> {
 
   /** The rarer form: with a key, a context, or limits that need a timer or a listener of their own. */
   async #publishWith(value: unknown, options: PublishOptions): Promise<Receipt> {
-    checkOptions('options', options)
-    checkWait(options)
-    checkCausal('causal', options.causal)
+    checkPublishOptions(options)
     const { idempotencyKey, timeoutMs, signal } = options
     if (idempotencyKey !== undefined) checkText('idempotencyKey', idempotencyKey)
     if (idempotencyKey === '') throw invalidArgument('idempotencyKey', 'at least one character', idempotencyKey)

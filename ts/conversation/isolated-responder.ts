@@ -21,6 +21,8 @@ export interface IsolationOptions {
   readonly loadMs?: number | undefined
   /** Milliseconds in which a thread has to react when nobody waits for it any more, or it is killed. Default: 100. */
   readonly graceMs?: number | undefined
+  /** Milliseconds that a behaviour has to come to its end after its signal was aborted; its thread is killed if it goes on. Default: 1,000. */
+  readonly settleMs?: number | undefined
   /** Lost threads within `restartWindowMs` that are replaced; one more ends the responder with `RESTARTS_EXCEEDED`. Default: 10. */
   readonly maxRestarts?: number | undefined
   /** Milliseconds for which a lost thread counts. Default: 10,000. */
@@ -37,6 +39,7 @@ const KNOWN = Object.keys({
   memoryMb: true,
   loadMs: true,
   graceMs: true,
+  settleMs: true,
   maxRestarts: true,
   restartWindowMs: true,
   restartBackoff: true,
@@ -61,7 +64,7 @@ export function checkIsolation(options: IsolationOptions): void {
   checkInteger('isolated.concurrency', options.concurrency, 1)
   checkInteger('isolated.memoryMb', options.memoryMb, 1)
   checkInteger('isolated.maxRestarts', options.maxRestarts, 0)
-  for (const name of ['loadMs', 'graceMs', 'restartWindowMs', 'closeGraceMs'] as const) {
+  for (const name of ['loadMs', 'graceMs', 'settleMs', 'restartWindowMs', 'closeGraceMs'] as const) {
     checkInteger(`isolated.${name}`, options[name], name === 'closeGraceMs' ? 0 : 1)
     if ((options[name] ?? 1) > MAX_TIMEOUT_MS)
       throw invalidArgument(`isolated.${name}`, `at most ${MAX_TIMEOUT_MS}`, options[name])
@@ -157,7 +160,7 @@ export class IsolatedResponder {
   }
 
   #start(parent: Process): Process {
-    const { memoryMb, loadMs, graceMs } = this.#options
+    const { memoryMb, loadMs, graceMs, settleMs } = this.#options
     const thread = new Thread(this.#registry.processes, {
       module: this.#module,
       parent,
@@ -166,6 +169,7 @@ export class IsolatedResponder {
       ...(memoryMb === undefined ? {} : { memoryMb }),
       ...(loadMs === undefined ? {} : { loadMs }),
       ...(graceMs === undefined ? {} : { graceMs }),
+      ...(settleMs === undefined ? {} : { settleMs }),
     })
     this.#threads.add(thread)
     void thread.terminated.then(() => this.#threads.delete(thread))

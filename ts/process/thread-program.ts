@@ -78,6 +78,7 @@ async function answer({ id, request, context, inParts, resultWanted }) {
     port.postMessage({ is: 'threw', id, error: copyOf(error) })
   } finally {
     calls.delete(id)
+    if (signal.aborted) port.postMessage({ is: 'settled', id })
   }
 }
 
@@ -111,7 +112,7 @@ port.on('message', (message) => {
       call?.wake?.()
       break
     case 'abandon':
-      port.postMessage({ is: 'alive', id: message.id })
+      port.postMessage({ is: 'alive', id: message.id, isUnderway: call !== undefined })
       call?.controller.abort(new Error(message.reason))
       call?.wake?.()
   }

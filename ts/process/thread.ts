@@ -26,6 +26,10 @@ export interface ThreadOptions {
   readonly loadMs?: number
   /** Milliseconds in which it has to react when a call is abandoned; one that does not is stuck, and is killed. Default: 100. */
   readonly graceMs?: number
+  /**
+   * Milliseconds that an abandoned call has to come to its end after its signal was aborted; a thread in which one goes on is killed. Default: 1,000.
+   */
+  readonly settleMs?: number
   /** Called when it may take calls that were held back: {@link Thread.isFree} holds again. */
   readonly onRoom?: () => void
   /** Parts of a result that it may be ahead of what was taken. Default: 64. */
@@ -82,11 +86,13 @@ type FromThread =
   | { readonly is: 'unfit'; readonly error: ThrownInThread }
   | { readonly is: 'value' | 'end' | 'part'; readonly id: number; readonly value: unknown }
   | { readonly is: 'threw'; readonly id: number; readonly error: ThrownInThread }
-  | { readonly is: 'in-parts' | 'alive'; readonly id: number }
+  | { readonly is: 'in-parts' | 'settled'; readonly id: number }
+  | { readonly is: 'alive'; readonly id: number; readonly isUnderway: boolean }
 
 const DEFAULT_MEMORY_MB = 64
 const DEFAULT_LOAD_MS = 10_000
 const DEFAULT_GRACE_MS = 100
+const DEFAULT_SETTLE_MS = 1_000
 const DEFAULT_WINDOW = 64
 const KNOWN = Object.keys({
   module: true,
@@ -96,6 +102,7 @@ const KNOWN = Object.keys({
   memoryMb: true,
   loadMs: true,
   graceMs: true,
+  settleMs: true,
   onRoom: true,
   window: true,
   answers: true,
@@ -121,12 +128,15 @@ export class Thread {
   /** Not the port that every thread has: that one belongs to the code in the thread, which may post on it what it likes. */
   readonly #port: MessagePort
   readonly #graceMs: number
+  readonly #settleMs: number
   readonly #onRoom: (() => void) | undefined
   readonly #ready = new Deferred<void>()
   readonly #terminated = new Deferred<void>()
   readonly #calls = new IntegerMap<ThreadCallObserver>()
   /** Abandoned calls that the thread has not reacted to, and when it is too late. */
   readonly #overdue = new Map<number, NodeJS.Timeout>()
+  /** Abandoned calls that it has reacted to and that still go on, and when it is too late. */
+  readonly #lingering = new Map<number, NodeJS.Timeout>()
   #load: NodeJS.Timeout | null = null
   #isLoaded = false
   #lastId = 0
@@ -137,6 +147,7 @@ export class Thread {
     const { module, name = 'thread', parent, link = false, memoryMb = DEFAULT_MEMORY_MB } = options
     const { loadMs = DEFAULT_LOAD_MS, window = DEFAULT_WINDOW, answers = 'copies' } = options
     this.#graceMs = options.graceMs ?? DEFAULT_GRACE_MS
+    this.#settleMs = options.settleMs ?? DEFAULT_SETTLE_MS
     this.#onRoom = options.onRoom
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
@@ -176,9 +187,9 @@ export class Thread {
     return this.#overdue.size === 0 && this.#process.over === null
   }
 
-  /** Calls underway. */
+  /** Calls underway, those included that nobody waits for any more. */
   get calls(): number {
-    return this.#calls.size
+    return this.#calls.size + this.#lingering.size
   }
 
   /**
@@ -242,7 +253,11 @@ export class Thread {
         this.#process.end(exitError(thrownInThread(message.error)))
         break
       case 'alive':
-        this.#reacted(message.id)
+        this.#reacted(message.id, message.isUnderway)
+        break
+      case 'settled':
+        clearTimeout(this.#lingering.get(message.id))
+        if (this.#lingering.delete(message.id)) this.#onRoom?.()
         break
       case 'part':
         this.#tell(this.#calls.get(message.id), (observer) => observer.part(message.value))
@@ -267,12 +282,25 @@ export class Thread {
     if (this.#calls.size === 0) this.#worker.unref()
   }
 
-  #reacted(id: number): void {
+  #reacted(id: number, isUnderway: boolean): void {
     clearTimeout(this.#overdue.get(id))
-    if (this.#overdue.delete(id) && this.#overdue.size === 0) this.#onRoom?.()
+    const wasOverdue = this.#overdue.delete(id)
+    if (isUnderway) {
+      const hangs = setTimeout(() => this.#hang(id), this.#settleMs)
+      hangs.unref()
+      this.#lingering.set(id, hangs)
+    }
+    if (wasOverdue && this.#overdue.size === 0) this.#onRoom?.()
   }
 
-  #finished(message: Exclude<FromThread, { is: 'ready' | 'unfit' | 'alive' | 'part' }>): void {
+  #hang(id: number): void {
+    this.#hearAll()
+    if (!this.#lingering.has(id)) return
+    const message = `A call in the thread went on for ${this.#settleMs} ms after its signal was aborted: it hangs, and the thread was ended.`
+    this.#process.end(exitKilled(new LiminalError('TIMEOUT', message)))
+  }
+
+  #finished(message: Exclude<FromThread, { is: 'ready' | 'unfit' | 'alive' | 'settled' | 'part' }>): void {
     const observer = this.#calls.get(message.id)
     if (!this.#settle(message.id)) return
     this.#tell(observer, (told) => {
@@ -306,6 +334,8 @@ export class Thread {
     this.#ready.reject(reason.cause ?? new LiminalError('PROCESS_GONE', 'The thread was ended.'))
     for (const timer of this.#overdue.values()) clearTimeout(timer)
     this.#overdue.clear()
+    for (const timer of this.#lingering.values()) clearTimeout(timer)
+    this.#lingering.clear()
     const observers = this.#calls.values()
     this.#calls.clear()
     void this.#worker.terminate()
@@ -326,7 +356,7 @@ function checkThreadOptions(options: ThreadOptions): void {
   checkInteger('memoryMb', options.memoryMb, 1)
   checkInteger('window', options.window, 1)
   checkOneOf('answers', options.answers, ['copies', 'json'])
-  for (const name of ['loadMs', 'graceMs'] as const) {
+  for (const name of ['loadMs', 'graceMs', 'settleMs'] as const) {
     checkInteger(name, options[name], 1)
     if ((options[name] ?? 1) > MAX_TIMEOUT_MS) throw invalidArgument(name, `at most ${MAX_TIMEOUT_MS}`, options[name])
   }
