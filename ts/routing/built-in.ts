@@ -87,7 +87,9 @@ export function byPredicate(rules: readonly PredicateRule[], otherwise?: Routing
   const choose: Choose = (request, self) => {
     for (const { test, tag, by } of compiled) {
       if (!test(request.message)) continue
-      return by.choose(tag === undefined ? request : { ...request, consumers: request.consumers.withTag(tag) })
+      if (tag === undefined) return by.choose(request)
+      const { message, key, attempt, consumers } = request
+      return by.choose({ message, key, attempt, consumers: consumers.withTag(tag) })
     }
     if (otherwise !== undefined) return otherwise.choose(request)
     throw new RoutingError(

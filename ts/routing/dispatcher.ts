@@ -8,6 +8,7 @@ import type { LinkedList } from './linked-list.ts'
 import type { Member } from './member.ts'
 import { Roster } from './roster.ts'
 import {
+  type Candidates,
   type Choice,
   crashed,
   isThenable,
@@ -17,6 +18,30 @@ import {
 } from './routing-function.ts'
 import type { RoutingSlot } from './routing-slot.ts'
 import { WaitingLine } from './waiting-line.ts'
+
+/**
+ * What the routing function is asked. A class: an object literal with a getter is given a hidden class of its own each time, which is old from birth and kept all that the dispatch
+ * was made of alive (two fifths of the time of a dispatch went into that garbage).
+ */
+class Question implements RoutingRequest {
+  readonly key: string | null
+  readonly attempt: number
+  readonly consumers: Candidates
+  readonly #message: unknown
+  readonly #view: ((message: unknown) => unknown) | null
+
+  constructor(dispatch: Dispatch, consumers: Candidates, view: ((message: unknown) => unknown) | null) {
+    this.key = dispatch.terms.key
+    this.attempt = dispatch.attempts + 1
+    this.consumers = consumers
+    this.#message = dispatch.message
+    this.#view = view
+  }
+
+  get message(): unknown {
+    return this.#view === null ? this.#message : this.#view(this.#message)
+  }
+}
 
 /**
  * Brings the messages of one group to its consumers (spec routing §9). A dispatch seeks a consumer, is delivered, and ends on the completion. If the consumer ends
@@ -166,15 +191,7 @@ export class Dispatcher {
   }
 
   #requestOf(dispatch: Dispatch): RoutingRequest {
-    const view = this.#view
-    return {
-      get message(): unknown {
-        return view === null ? dispatch.message : view(dispatch.message)
-      },
-      key: dispatch.terms.key,
-      attempt: dispatch.attempts + 1,
-      consumers: this.roster.candidates(dispatch.excluded),
-    }
+    return new Question(dispatch, this.roster.candidates(dispatch.excluded), this.#view)
   }
 
   #seekLater(dispatch: Dispatch, routing: RoutingFunction, choice: PromiseLike<Choice>, done: () => void): void {
