@@ -30,18 +30,21 @@ export function spendTurn(units: number): boolean {
   return spent >= TURN_BUDGET
 }
 
-let next: Promise<void> | null = null
+let waiting: (() => void)[] = []
+
+function wakeAll(): void {
+  const woken = waiting
+  waiting = []
+  for (const wake of woken) wake()
+}
 
 /**
  * Resolves in the next turn of the event loop, for all who wait at once: one after the other, the first would spend the whole budget of that turn before the second is woken
  * (64 loops that ask took turns of 4,096 requests each, at 1.3 times the time).
  */
 export function nextTurn(): Promise<void> {
-  next ??= new Promise((resolve) => {
-    setImmediate(() => {
-      next = null
-      resolve()
-    })
+  return new Promise((resolve) => {
+    waiting.push(resolve)
+    if (waiting.length === 1) setImmediate(wakeAll)
   })
-  return next
 }

@@ -44,6 +44,8 @@ export class Attempt implements DeliveryContext {
   readonly group: string
   readonly attempt: number
   readonly deliveredAt: number
+  /** Its place among those of the member. */
+  readonly link: Link<Attempt> = new Link<Attempt>(this)
   state: AttemptState = 'open'
   #controller: AbortController | null = null
   #listener: ((reason: unknown) => void) | null = null
@@ -96,6 +98,8 @@ export class Dispatch {
   readonly message: unknown
   readonly terms: DispatchTerms
   readonly startedAt = performance.now()
+  /** Its place among those that are not settled. */
+  readonly openLink: Link<Dispatch> = new Link<Dispatch>(this)
   /** Its place among those that wait. */
   readonly link: Link<Dispatch> = new Link<Dispatch>(this)
   /** The group's count of openings when a consumer was last sought. */

@@ -4,7 +4,7 @@ import { ConsumerCrashError, type ConsumerExit, HandedBackError } from './consum
 import { sayAnswerRefused, sayConsumerEnded, sayDispatchRerouted, sayRoutingFailed } from './diagnostics.ts'
 import { type Attempt, Dispatch, type DispatchTerms } from './dispatch.ts'
 import type { DispatchOutcome, Reroute } from './dispatch-outcome.ts'
-import type { LinkedList } from './linked-list.ts'
+import { LinkedList } from './linked-list.ts'
 import type { Member } from './member.ts'
 import { Roster } from './roster.ts'
 import {
@@ -55,7 +55,11 @@ export class Dispatcher {
   readonly #maxWaiting: number
   readonly #view: ((message: unknown) => unknown) | null
   readonly #line: WaitingLine
-  readonly #open = new Set<Dispatch>()
+  /**
+   * A `Set` that 100,000 dispatches a second pass through leaves tables behind, each of which keeps the next one and what was in it: the garbage grew old, and its collection took
+   * two fifths of the time.
+   */
+  readonly #open = new LinkedList<Dispatch>()
   readonly #waiting = new Set<Dispatch>()
   #inFlight = 0
   #refusedAnswers = 0
@@ -104,7 +108,7 @@ export class Dispatcher {
   dispatch(message: unknown, terms: DispatchTerms): Promise<DispatchOutcome> {
     return new Promise((resolve, reject) => {
       const dispatch = new Dispatch(this.#name, message, terms, resolve, reject, this.#settled)
-      this.#open.add(dispatch)
+      this.#open.append(dispatch.openLink)
       this.#seek(dispatch)
     })
   }
@@ -155,7 +159,7 @@ export class Dispatcher {
 
   /** Ends what is still open, and forgets the members. */
   stop(): void {
-    for (const dispatch of [...this.#open]) this.#refuse(dispatch)
+    for (const dispatch of this.#open.values()) this.#refuse(dispatch)
     for (const { id } of [...this.roster.views()]) {
       const member = this.roster.get(id)
       if (member === undefined) continue
@@ -280,7 +284,7 @@ export class Dispatcher {
     this.#stopWaiting(dispatch)
     const before = member.available
     const attempt = dispatch.begin(member)
-    member.attempts.add(attempt)
+    member.attempts.append(attempt.link)
     this.#inFlight++
     this.roster.chosen(member, before)
     if (member.available === 0) member.fullSince = ++this.#clock
@@ -358,7 +362,7 @@ export class Dispatcher {
   }
 
   #takeBack(member: Member, exit: ConsumerExit, observedAt: number): void {
-    for (const attempt of [...member.attempts]) {
+    for (const attempt of member.attempts.values()) {
       const { state } = attempt
       attempt.state = 'over'
       this.#release(attempt)
@@ -377,7 +381,8 @@ export class Dispatcher {
   #release(attempt: Attempt): void {
     const { member } = attempt
     const before = member.available
-    if (!member.attempts.delete(attempt)) return
+    if (attempt.link.list === null) return
+    member.attempts.remove(attempt.link)
     this.#inFlight--
     if (member.state === 'joined') this.#changed(member, before)
     member.settleDrained()
@@ -425,7 +430,7 @@ export class Dispatcher {
 
   readonly #settled = (dispatch: Dispatch): void => {
     this.#stopWaiting(dispatch)
-    this.#open.delete(dispatch)
+    this.#open.remove(dispatch.openLink)
     if (this.#open.size === 0) this.#idle?.resolve()
   }
 }

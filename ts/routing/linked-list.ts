@@ -47,6 +47,13 @@ export class LinkedList<Value> {
     this.#size--
   }
 
+  /** The values, first to last, as they are now. */
+  values(): Value[] {
+    const values: Value[] = []
+    for (let link = this.#first; link !== null; link = link.next) values.push(link.value)
+    return values
+  }
+
   /** Takes the first link out and returns its value. */
   shift(): Value | undefined {
     const link = this.#first

@@ -18,7 +18,7 @@ export class Member {
   readonly tags: readonly string[]
   readonly view: ConsumerView
   /** What was delivered to it and not settled. */
-  readonly attempts = new Set<Attempt>()
+  readonly attempts = new LinkedList<Attempt>()
   /** Dispatches that wait for this very consumer, which is full. */
   readonly waiting = new LinkedList<Dispatch>()
   state: MemberState = 'joined'
