@@ -86,6 +86,18 @@ describe('a compensation', () => {
     })
   })
 
+  it('runs for what was handed back: how far the work was is not known', async () => {
+    const made = await bus()
+    made.respond('charge', () => {
+      throw new HandedBackError('My lease ran out.')
+    })
+    const asking = made.ask('charge', 1, { onCrash: { compensate: () => 'refunded' } })
+    await expect(asking).rejects.toMatchObject({
+      compensation: { is: 'done' },
+      cause: { message: 'My lease ran out.' },
+    })
+  })
+
   it('does not run where the participant answered, nobody was asked, or nobody knows', async () => {
     const made = await bus()
     let runs = 0
