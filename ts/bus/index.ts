@@ -29,6 +29,7 @@ export {
   checkCloseReason,
   checkConverseOptions,
   checkDispatchOptions,
+  checkOverride,
   checkRespondOptions,
 } from './request-options.ts'
 export {

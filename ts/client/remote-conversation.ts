@@ -4,6 +4,7 @@ import {
   type CrashPolicy,
   checkAskOptions,
   checkCloseReason,
+  checkOverride,
   compensated,
   type StreamOptions,
 } from '../bus/index.ts'
@@ -40,6 +41,7 @@ export class RemoteConversation implements Conversation {
 
   async request<Reply = unknown>(value: unknown, options: AskOptions = {}): Promise<Reply> {
     checkAskOptions(options)
+    checkOverride(options.onCrash, this.#policy)
     const {
       timeoutMs = DEFAULT_REPLY_TIMEOUT_MS,
       signal,

@@ -112,7 +112,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
       id: this.id,
       subject: this.subject,
       phase: this.phase,
-      pid: this.number,
+      pid: this.process.pid,
       participant: this.#seat?.registration.process.pid ?? null,
       openedAt,
       deadline: deadlineMs === undefined ? null : openedAt + deadlineMs,

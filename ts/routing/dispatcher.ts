@@ -6,9 +6,9 @@ import { type Attempt, Dispatch, type DispatchTerms } from './dispatch.ts'
 import type { DispatchOutcome, Reroute } from './dispatch-outcome.ts'
 import { LinkedList } from './linked-list.ts'
 import type { Member } from './member.ts'
+import { Question } from './question.ts'
 import { Roster } from './roster.ts'
 import {
-  type Candidates,
   type Choice,
   crashed,
   isThenable,
@@ -18,30 +18,6 @@ import {
 } from './routing-function.ts'
 import type { RoutingSlot } from './routing-slot.ts'
 import { WaitingLine } from './waiting-line.ts'
-
-/**
- * What the routing function is asked. A class: an object literal with a getter is given a hidden class of its own each time, which is old from birth and kept all that the dispatch
- * was made of alive (two fifths of the time of a dispatch went into that garbage).
- */
-class Question implements RoutingRequest {
-  readonly key: string | null
-  readonly attempt: number
-  readonly consumers: Candidates
-  readonly #message: unknown
-  readonly #view: ((message: unknown) => unknown) | null
-
-  constructor(dispatch: Dispatch, consumers: Candidates, view: ((message: unknown) => unknown) | null) {
-    this.key = dispatch.terms.key
-    this.attempt = dispatch.attempts + 1
-    this.consumers = consumers
-    this.#message = dispatch.message
-    this.#view = view
-  }
-
-  get message(): unknown {
-    return this.#view === null ? this.#message : this.#view(this.#message)
-  }
-}
 
 /**
  * Brings the messages of one group to its consumers (spec routing §9). A dispatch seeks a consumer, is delivered, and ends on the completion. If the consumer ends

@@ -28,7 +28,7 @@ export interface Candidates extends Iterable<ConsumerView> {
 
 /** What a routing function is asked. */
 export interface RoutingRequest {
-  /** The message as it was dispatched. */
+  /** The message as it was dispatched; on a bus its decoded value, made when it is read, so a spread of the request leaves it out. */
   readonly message: unknown
   /** The key of the dispatch, `null` without one. */
   readonly key: string | null

@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net'
 import type { BusCore } from '../bus/index.ts'
 import type { FrameBatch, FrameDecoder } from '../codec/index.ts'
-import { LiminalError, ProtocolError } from '../errors.ts'
+import { LiminalError } from '../errors.ts'
 import { type ExitReason, exitKilled, exitNoConnection, exitNormal, type PassiveProcess } from '../process/index.ts'
 import type { Accept, Connect, Frame } from '../protocol/index.ts'
-import { Capability, CONFIRM, Column, FrameType, HEAD_WIDTH, ReasonCode, ROW_WIDTH } from '../protocol/index.ts'
+import { Capability, CONFIRM, Column, FrameType, HEAD_WIDTH, ROW_WIDTH } from '../protocol/index.ts'
 import { toLiminalError } from '../thrown.ts'
 import type { WaitLimits } from '../waiting.ts'
 import type { SessionContext } from './context.ts'
@@ -21,6 +21,7 @@ import { Probe } from './probe.ts'
 import type { PushAwaiter } from './push-awaiter.ts'
 import { type Correlations, connectionLost } from './pushes.ts'
 import { type Refusal, refusalOf } from './refusals.ts'
+import { frameTooLarge, handshakeTimeout, MOST_HANDSHAKE_BYTES, silence, unreadHandshake } from './session-errors.ts'
 import type { SessionInfo, SessionPhase } from './session-info.ts'
 import { Work } from './work.ts'
 import type { WorkerInfo } from './worker-options.ts'
@@ -32,8 +33,6 @@ const ORDERLY_LINGER_MS = 5_000
 const PATIENCE_INTERVAL_MS = 30_000
 /** For how long a drain waits for a subscriber that accepts nothing, in milliseconds. */
 const CREDIT_PATIENCE_MS = 250
-/** Bytes of an unfinished frame, and of replies, kept for a peer that has not connected: enough for any token, too little to fill the memory with. */
-const MOST_HANDSHAKE_BYTES = 64 * 1024
 
 /** One for all: thousands may end so, and are remembered for a while. */
 const ENDED = exitNoConnection(
@@ -395,25 +394,4 @@ export class Session implements SessionContext {
     // The listener keeps a server's process alive, its timers never do.
     this.#timer?.unref()
   }
-}
-
-function silence(silentMs: number): LiminalError {
-  return new LiminalError(
-    'TIMEOUT',
-    `Nothing came from the peer for ${Math.round(silentMs)} ms, not even an answer to Ping.`,
-  )
-}
-
-function handshakeTimeout(afterMs: number): LiminalError {
-  return new LiminalError('TIMEOUT', `The connection was not connected within ${afterMs} ms; send Connect first.`)
-}
-
-function unreadHandshake(): LiminalError {
-  const text = `${MOST_HANDSHAKE_BYTES} bytes of Pong wait for a peer that has not connected; send Connect first.`
-  return new LiminalError('OUTBOX_FULL', text)
-}
-
-function frameTooLarge(bytes: number): ProtocolError {
-  const text = `${bytes} bytes came without a Connect; a frame before it has ${MOST_HANDSHAKE_BYTES} at most.`
-  return new ProtocolError('FrameTooLarge', ReasonCode.Codec, text)
 }
