@@ -47,4 +47,15 @@ describe('a map of integers', () => {
     for (let stream = 200_001; stream < 400_000; stream += 2)
       if (map.get(stream) !== stream) throw new Error(`${stream}`)
   })
+
+  it('lists as many as there may ever be', () => {
+    const map = new IntegerMap<number>(2)
+    const count = 300_000
+    for (let index = 0; index < count; index++) map.set(2 * index + 1, index)
+    const values = map.values()
+    expect(values).toHaveLength(count)
+    values.forEach((value, index) => {
+      if (value !== index) throw new Error(`${value} is at ${index}`)
+    })
+  })
 })

@@ -91,7 +91,8 @@ export class IntegerMap<Value> {
       const value = this.#values[slot]
       if (value !== undefined) entries.push([this.#keys[slot], value])
     }
-    if (this.#others !== null) entries.push(...this.#others)
+    // One by one: as arguments of one call, more than some 120,000 do not fit the stack.
+    if (this.#others !== null) for (const entry of this.#others) entries.push(entry)
     return entries
   }
 
