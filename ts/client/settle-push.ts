@@ -2,7 +2,7 @@ import { describe } from '../arguments.ts'
 import { LiminalError } from '../errors.ts'
 import type { PayloadKind } from '../payload.ts'
 import { encodeValue } from '../payload-text.ts'
-import { HandedBackError } from '../routing/index.ts'
+import { isHandedBack } from '../routing/index.ts'
 import { isThenable } from '../thenable.ts'
 import type { InboundPush } from './inbound-push.ts'
 
@@ -13,7 +13,7 @@ import type { InboundPush } from './inbound-push.ts'
  */
 export function settlePush(push: InboundPush, who: string, kind: PayloadKind, call: () => unknown): void {
   const failed = (cause: unknown): void => {
-    if (cause instanceof HandedBackError) push.handBack(cause.message)
+    if (isHandedBack(cause)) push.handBack(cause.message)
     else push.fail(failure(who, cause))
   }
   const done = (value: unknown): void => {

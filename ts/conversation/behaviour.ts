@@ -3,7 +3,7 @@ import { LiminalError } from '../errors.ts'
 import { decodePayload, encodePayload, ownBytes, type PayloadKind } from '../payload.ts'
 import type { ExitReason } from '../process/index.ts'
 import type { CausalContext } from '../protocol/index.ts'
-import { HandedBackError } from '../routing/index.ts'
+import { HandedBackError, isHandedBack } from '../routing/index.ts'
 import { isThenable } from '../thenable.ts'
 import { toLiminalError } from '../thrown.ts'
 import { sayBehaviourFailed } from './diagnostics.ts'
@@ -198,7 +198,7 @@ class BehaviourParticipant<Request> implements Participant {
   }
 
   #threw(thrown: unknown, done: MessageFate): void {
-    if (thrown instanceof HandedBackError) done.handBack(thrown)
+    if (isHandedBack(thrown)) done.handBack(handedBack(thrown))
     else if (thrown instanceof UnreadableRequest) done.fail(thrown.error)
     else done.fail(failureOf(this.#conversation, thrown))
   }
@@ -213,6 +213,10 @@ class BehaviourParticipant<Request> implements Participant {
       throw new UnreadableRequest(new LiminalError('PAYLOAD_INVALID', message, { cause }))
     }
   }
+}
+
+function handedBack(thrown: Error): HandedBackError {
+  return thrown instanceof HandedBackError ? thrown : new HandedBackError(thrown.message, { cause: thrown })
 }
 
 /** The request never reached the behaviour. */

@@ -68,6 +68,11 @@ export class HandedBackError extends LiminalError {
   }
 }
 
+/** Whether a consumer gives a message back with this: also one from another copy of the package, or from a thread. */
+export function isHandedBack(thrown: unknown): thrown is Error {
+  return thrown instanceof Error && thrown.name === 'HandedBackError'
+}
+
 /**
  * What a consumer rejects a delivery with when whatever was at it died, while the consumer itself goes on: a thread of several. The message is delivered anew, with the attempt
  * raised, to this consumer too. Its code is `PARTICIPANT_GONE`.

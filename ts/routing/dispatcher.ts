@@ -1,6 +1,6 @@
 import { Deferred } from '../deferred.ts'
 import { afterSettled } from './after-settled.ts'
-import { ConsumerCrashError, type ConsumerExit, HandedBackError } from './consumer.ts'
+import { ConsumerCrashError, type ConsumerExit, isHandedBack } from './consumer.ts'
 import { sayAnswerRefused, sayConsumerEnded, sayDispatchRerouted, sayRoutingFailed } from './diagnostics.ts'
 import { type Attempt, Dispatch, type DispatchTerms } from './dispatch.ts'
 import type { DispatchOutcome, Reroute } from './dispatch-outcome.ts'
@@ -296,7 +296,7 @@ export class Dispatcher {
     if (state !== 'open') {
       this.#refuseAnswer(attempt, error)
       this.#release(attempt)
-    } else if (error instanceof HandedBackError) {
+    } else if (isHandedBack(error)) {
       const observedAt = performance.now()
       this.#release(attempt)
       this.#reroute(attempt, 'handed-back', error, observedAt)

@@ -8,6 +8,7 @@ export {
   type DeliveryContext,
   type ExitListener,
   HandedBackError,
+  isHandedBack,
   MAX_TAGS,
 } from './consumer.ts'
 export { ConsumerGroup, type ConsumerGroupOptions, type Membership } from './consumer-group.ts'
