@@ -150,6 +150,64 @@ describe('Outbox', () => {
     expect(received.equals(expected)).toBe(true)
   })
 
+  it('holds no more memory than waits, however little is written in each turn while the peer does not read', async () => {
+    const { near, far } = await pair()
+    const outbox = new Outbox(near, { capacityBytes: 64 << 20 })
+    const first = Buffer.alloc(16 << 20, 1)
+    outbox.append(first)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(outbox.waitingBytes).toBeGreaterThan(1 << 20)
+    const before = process.memoryUsage().arrayBuffers
+    const parts: Buffer[] = [first]
+    for (let index = 0; index < 2_000; index++) {
+      const part = Buffer.from(`delivery ${index}`.padEnd(100))
+      parts.push(part)
+      outbox.append(part)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(8 << 20)
+    const expected = Buffer.concat(parts)
+    const received = await read(far, expected.length)
+    expect(received.equals(expected)).toBe(true)
+    await outbox.drained()
+    expect(outbox.waitingBytes).toBe(0)
+  })
+
+  it('gives its block back when everything has left, also what a slow peer took late', async () => {
+    const outboxes: Outbox[] = []
+    const confirms: (() => void)[] = []
+    const boxed = (): Outbox => {
+      const socket = new Writable({
+        write(_chunk, _encoding, done) {
+          confirms.push(done)
+        },
+      })
+      const outbox = new Outbox(socket, { capacityBytes: 1 << 20 })
+      outboxes.push(outbox)
+      return outbox
+    }
+    const blocks = new Set<Uint8Array>()
+    for (let index = 0; index < 20; index++) {
+      const outbox = boxed()
+      outbox.append(new Uint8Array(100))
+      blocks.add(outbox.block)
+      outbox.flush()
+      // Behind what is on its way, in the same block.
+      outbox.append(new Uint8Array(100))
+      expect(blocks.has(outbox.block)).toBe(true)
+      outbox.flush()
+      const drained = outbox.drained()
+      while (confirms.length > 0) {
+        confirms.shift()?.()
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      await drained
+    }
+    // One after the other they had the same one.
+    expect(blocks.size).toBe(1)
+    for (const outbox of outboxes) outbox.close()
+  })
+
   it('gives the socket more at once while that is quick, and little again once it is not', async () => {
     vi.useFakeTimers({ toFake: ['performance'] })
     const confirms: (() => void)[] = []

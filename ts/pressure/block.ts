@@ -21,6 +21,11 @@ export class Block {
     return new Block(pooled ?? Buffer.allocUnsafeSlow(Math.max(atLeast, BLOCK_BYTES)))
   }
 
+  /** Whether all pieces of it have left. */
+  get idle(): boolean {
+    return this.#pieces === 0
+  }
+
   /** A piece of it is on its way. */
   addPiece(): void {
     this.#pieces++

@@ -29,7 +29,7 @@ interface Piece {
   readonly bytes: Uint8Array
   /** What they are part of; `null` where they are somebody else's. */
   readonly block: Block | null
-  readonly end: number
+  end: number
   written: number
 }
 
@@ -138,9 +138,10 @@ export class Outbox {
   /** Ends the turn early: what was committed goes to the socket as fast as it takes it. */
   flush(): void {
     if (this.#unflushed === 0 || this.#closed) return
-    this.#retire()
+    this.#cutPiece()
     this.#unflushed = 0
     this.#pump()
+    this.#retireLeft()
   }
 
   /** Resolves when nothing waits any more, or the outbox is closed. */
@@ -194,9 +195,18 @@ export class Outbox {
   #cutPiece(): void {
     const block = this.#block
     if (block === null || this.#used === this.#cut) return
-    block.addPiece()
-    this.#pieces.push({ bytes: block.bytes, block, end: this.#used, written: this.#cut })
+    const last = this.#pieces.at(-1)
+    if (last?.block === block) last.end = this.#used
+    else {
+      block.addPiece()
+      this.#pieces.push({ bytes: block.bytes, block, end: this.#used, written: this.#cut })
+    }
     this.#cut = this.#used
+  }
+
+  /** Gives the block back when all that was written to it has left. What a peer does not take stays in one block for many turns, not in one for each. */
+  #retireLeft(): void {
+    if (this.#used === this.#cut && this.#block?.idle) this.#retire()
   }
 
   #retire(): void {
@@ -240,6 +250,7 @@ export class Outbox {
       if (this.#closed) return
       this.#waiting -= length
       this.congestion.update(this.#waiting)
+      if (this.#waiting === 0) this.#retireLeft()
       this.#pace(length, performance.now() - startedAt)
       // The pieces of one write are confirmed one by one: what follows them leaves together too.
       if (this.#writing === 0) this.#pump()
