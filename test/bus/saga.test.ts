@@ -34,6 +34,36 @@ describe('a saga', () => {
     expect(await runSaga([])).toEqual({})
   })
 
+  it('types results and compensations by the word of the caller', async () => {
+    const cancelled: string[] = []
+    const { hotel } = await runSaga<{ hotel: { id: string }; flight: { after: string } }>([
+      {
+        name: 'hotel',
+        run: async (): Promise<{ id: string }> => ({ id: 'h-1' }),
+        compensate: (booking: { id: string }) => cancelled.push(booking.id),
+      },
+      { name: 'flight', run: ({ results }) => ({ after: results.hotel.id }), compensate: (booking) => booking },
+    ])
+    expect(hotel.id).toBe('h-1')
+    expect(cancelled).toEqual([])
+  })
+
+  it('says how it went also for what cannot be shown', async () => {
+    const thrown: unknown = Object.create(null)
+    const error = await sagaError(() =>
+      runSaga([
+        {
+          name: 'a',
+          run: () => {
+            throw thrown
+          },
+        },
+      ]),
+    )
+    expect(error.step).toBe('a')
+    expect(error.cause).toBe(thrown)
+  })
+
   it('undoes what was done in reverse order, and not what failed', async () => {
     const log: string[] = []
     const broken: SagaStep = {
@@ -89,7 +119,7 @@ describe('a saga', () => {
     const error = await sagaError(() =>
       runSaga([noted(log, 'a'), running, noted(log, 'c')], { signal: leaving.signal }),
     )
-    expect(error.cause).toMatchObject({ code: 'ABORTED', cause: 'enough' })
+    expect(error).toMatchObject({ step: 'c', cause: { code: 'ABORTED', cause: 'enough' } })
     expect(log).toEqual(['+a', '-b', '-a'])
     const never = await sagaError(() => runSaga([noted(log, 'z')], { signal: AbortSignal.abort() }))
     expect(never.compensations).toEqual([])

@@ -1,4 +1,4 @@
-import { checkFunction, checkKnownOptions, checkName, checkOptions, invalidArgument } from '../arguments.ts'
+import { checkFunction, checkKnownOptions, checkName, checkOptions, describe, invalidArgument } from '../arguments.ts'
 import { LiminalError } from '../errors.ts'
 import { abortedError, checkWait, timeoutError, type WaitLimits, waitFor } from '../waiting.ts'
 
@@ -7,16 +7,16 @@ const DEFAULT_COMPENSATION_MS = 30_000
 /** Most steps of one saga. */
 const MAX_STEPS = 1_024
 
-/** What a step knows. */
-export interface SagaContext {
+/** What a step knows. @typeParam Results what the steps resolve with, by their names: the caller's word. */
+export interface SagaContext<Results extends object = Record<string, unknown>> {
   /** What the steps before it have resolved with, by their names. */
-  readonly results: Readonly<Record<string, unknown>>
+  readonly results: Readonly<Results>
   /** Aborted when the saga is: pass it to whatever the step waits for. */
   readonly signal: AbortSignal
 }
 
 /** What a compensation knows. */
-export interface CompensationContext extends SagaContext {
+export interface CompensationContext<Results extends object = Record<string, unknown>> extends SagaContext<Results> {
   /** The step that failed. */
   readonly failedStep: string
   /** What it failed with. */
@@ -26,12 +26,15 @@ export interface CompensationContext extends SagaContext {
 }
 
 /** One step of a saga, and how it is undone. */
-export interface SagaStep<Result = unknown> {
+export interface SagaStep<Result = unknown, Results extends object = Record<string, unknown>> {
   /** Unique in its saga. */
   readonly name: string
-  readonly run: (context: SagaContext) => Result | PromiseLike<Result>
-  /** Undoes the step. Default: there is nothing to undo. It may be called though the step is undone already, so it should be repeatable. */
-  readonly compensate?: (result: Result, context: CompensationContext) => unknown
+  run(context: SagaContext<Results>): Result | PromiseLike<Result>
+  /**
+   * Undoes the step, whose result it gets. Default: there is nothing to undo. It may be called though the step is undone already, so it should be repeatable. Its parameter's type
+   * is its word for what the step resolves with.
+   */
+  compensate?(result: Result, context: CompensationContext<Results>): unknown
 }
 
 export interface SagaOptions extends WaitLimits {
@@ -54,7 +57,7 @@ export class SagaError extends LiminalError {
   readonly compensations: readonly StepCompensation[]
 
   constructor(step: string, cause: unknown, compensations: readonly StepCompensation[]) {
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = (cause instanceof Error ? cause.message : describe(cause)).replace(/[.!?]?$/, '.')
     const failed = compensations.filter(({ is }) => is === 'failed').map((compensation) => `'${compensation.step}'`)
     const undone = failed.length === 0 ? 'What was done before is undone.' : `Not undone: ${failed.join(', ')}.`
     super('SAGA_FAILED', `The step '${step}' of the saga failed: ${why} ${undone}`, { cause })
@@ -76,10 +79,11 @@ export class SagaError extends LiminalError {
  * Runs steps one after the other. If one fails, or the saga is aborted or takes too long, the compensations of those that are done run in reverse order, each of them, also if
  * one fails. The step that failed is not compensated: whoever fails leaves nothing behind, or says so by succeeding.
  *
- * A step that is still running when the saga is aborted is waited for, because what it does has to be undone; its signal is aborted.
+ * A step that is still running when the saga is aborted, or its time is over, is waited for, because what it does has to be undone; its signal is aborted. So `timeoutMs` is no bound
+ * for steps that do not listen to it.
  *
  * ```ts
- * const { hotel, flight } = await runSaga([
+ * const { hotel, flight } = await runSaga<{ hotel: Booking; flight: Booking }>([
  *   { name: 'hotel', run: ({ signal }) => bus.ask('book-hotel', trip, { signal }), compensate: (booking) => bus.ask('cancel-hotel', booking) },
  *   { name: 'flight', run: ({ results }) => bus.ask('book-flight', results.hotel) },
  * ])
@@ -88,10 +92,10 @@ export class SagaError extends LiminalError {
  * @returns the results of the steps by their names.
  * @throws LiminalError `INVALID_ARGUMENT` before anything ran; SagaError (as a rejection).
  */
-export async function runSaga(
-  steps: readonly SagaStep<never>[] | readonly SagaStep[],
+export async function runSaga<Results extends object = Record<string, unknown>>(
+  steps: readonly SagaStep<unknown, Results>[],
   options: SagaOptions = {},
-): Promise<Record<string, unknown>> {
+): Promise<Results> {
   const saga = checkSaga(steps, options)
   const { timeoutMs, signal, compensationMs = DEFAULT_COMPENSATION_MS } = options
   const stopped = new AbortController()
@@ -103,19 +107,26 @@ export async function runSaga(
   const timer =
     timeoutMs === undefined ? null : setTimeout(() => stopped.abort(timeoutError(timeoutMs, 'The saga')), timeoutMs)
   const results: Record<string, unknown> = Object.create(null)
-  const done: SagaStep[] = []
+  // The type parameter is the caller's word for what the steps resolve with.
+  const seen = results as Results
+  const done: SagaStep<unknown, Results>[] = []
   try {
     for (const step of saga) {
       try {
         stopped.signal.throwIfAborted()
-        results[step.name] = await step.run({ results, signal: stopped.signal })
+        results[step.name] = await step.run({ results: seen, signal: stopped.signal })
         done.push(step)
-        stopped.signal.throwIfAborted()
       } catch (error) {
-        throw new SagaError(step.name, error, await undo(done, results, step.name, error, compensationMs))
+        throw new SagaError(step.name, error, await undo(done, results, seen, step.name, error, compensationMs))
       }
     }
-    return results
+    // Too late for the last step, which is undone with the others.
+    if (stopped.signal.aborted) {
+      const { reason } = stopped.signal
+      const last = done.at(-1)?.name ?? ''
+      throw new SagaError(last, reason, await undo(done, results, seen, last, reason, compensationMs))
+    }
+    return seen
   } finally {
     if (timer !== null) clearTimeout(timer)
     signal?.removeEventListener('abort', abort)
@@ -123,23 +134,25 @@ export async function runSaga(
 }
 
 /** Compensates the last step first. Never rejects. */
-async function undo(
-  done: readonly SagaStep[],
-  results: Record<string, unknown>,
+async function undo<Results extends object>(
+  done: readonly SagaStep<unknown, Results>[],
+  results: Readonly<Record<string, unknown>>,
+  seen: Results,
   failedStep: string,
   error: unknown,
   compensationMs: number,
 ): Promise<StepCompensation[]> {
   const compensations: StepCompensation[] = []
-  for (const { name: step, compensate } of [...done].reverse()) {
-    if (compensate === undefined) {
+  for (const undone of [...done].reverse()) {
+    const { name: step } = undone
+    if (undone.compensate === undefined) {
       compensations.push({ step, is: 'none' })
       continue
     }
     const late = new AbortController()
-    const context: CompensationContext = { results, failedStep, error, signal: late.signal }
+    const context: CompensationContext<Results> = { results: seen, failedStep, error, signal: late.signal }
     try {
-      const running = (async () => compensate(results[step], context))()
+      const running = (async () => undone.compensate?.(results[step], context))()
       await waitFor(running, { timeoutMs: compensationMs, what: `The compensation of '${step}'` })
       compensations.push({ step, is: 'done' })
     } catch (failure) {
@@ -151,7 +164,10 @@ async function undo(
 }
 
 /** @throws LiminalError `INVALID_ARGUMENT`. */
-function checkSaga(steps: readonly SagaStep<never>[] | readonly SagaStep[], options: SagaOptions): readonly SagaStep[] {
+function checkSaga<Results extends object>(
+  steps: readonly SagaStep<unknown, Results>[],
+  options: SagaOptions,
+): readonly SagaStep<unknown, Results>[] {
   if (!Array.isArray(steps) || steps.length > MAX_STEPS) {
     throw invalidArgument('steps', `an array of at most ${MAX_STEPS} steps`, steps)
   }
@@ -169,5 +185,6 @@ function checkSaga(steps: readonly SagaStep<never>[] | readonly SagaStep[], opti
   checkKnownOptions('options', options, ['timeoutMs', 'signal', 'compensationMs'])
   checkWait(options)
   checkWait({ timeoutMs: options.compensationMs })
-  return steps
+  // What is added while it runs was not looked at.
+  return [...steps]
 }
