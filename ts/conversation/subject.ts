@@ -98,14 +98,20 @@ export class Subject {
 
   #join(group: ConsumerGroup<Work, Uint8Array>, registration: SourceRegistration): void {
     if (this.#keeper === null || registration.isOver) return
-    const { id } = registration.source
-    const isFree = id !== undefined && group.consumer(id) === null
-    const consumer = new SourceConsumer(registration, isFree ? id : idOf(registration), this.#keeper)
+    const consumer = new SourceConsumer(registration, freeId(registration, group), this.#keeper)
     this.#memberships.set(registration, group.join(consumer))
   }
 }
 
-/** Unique, because the numbers of registrations are. */
+/** An id that no consumer of the group has. Sources may call themselves anything, what others are called after their numbers too. */
+function freeId(registration: SourceRegistration, group: ConsumerGroup<Work, Uint8Array>): string {
+  let id = registration.source.id ?? idOf(registration)
+  for (let turn = 0; group.consumer(id) !== null; turn++) {
+    id = turn === 0 ? idOf(registration) : `responder#${registration.number}#${turn}`
+  }
+  return id
+}
+
 function idOf({ source, number }: SourceRegistration): string {
   const id = `${source.id ?? 'responder'}#${number}`
   // The id of the source alone may be as long as a name can be.

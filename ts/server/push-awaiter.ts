@@ -62,12 +62,17 @@ export class WaitingPush implements PushAwaiter, PushEntry {
   }
 
   answered(payload: Uint8Array, flags: number): boolean {
-    this.#close()
+    let content: Uint8Array | null = null
+    let error: LiminalError | null = null
     try {
-      this.#answer.resolve(ownBytes(contentOf(payload, flags)))
+      content = contentOf(payload, flags)
     } catch (thrown) {
-      this.#answer.reject(toLiminalError(thrown))
+      error = toLiminalError(thrown)
     }
+    if (content === null && error === null) return false
+    this.#close()
+    if (content === null) this.#answer.reject(error)
+    else this.#answer.resolve(ownBytes(content))
     return true
   }
 
@@ -92,12 +97,13 @@ export class WaitingPush implements PushAwaiter, PushEntry {
   }
 }
 
-/** @throws LiminalError `REMOTE_ERROR` if the head says that it failed; `PAYLOAD_INVALID` if it cannot be read. */
-function contentOf(bytes: Uint8Array, flags: number): Uint8Array {
+/** `null` for an extension, which settles nothing. @throws LiminalError `REMOTE_ERROR` if the head says that it failed; `PAYLOAD_INVALID` if it cannot be read. */
+function contentOf(bytes: Uint8Array, flags: number): Uint8Array | null {
   if ((flags & HAS_HEAD) === 0) return bytes
   const headed = readHead(bytes)
   const { status = 'done', code, message } = readAnswerHead(headed)
   if (status === 'done') return headed.payload
+  if (status === 'extend') return null
   const what = status === 'failed' ? 'failed' : 'was not taken'
   throw new LiminalError('REMOTE_ERROR', `The push ${what}: ${message ?? code ?? 'the peer did not say why'}.`)
 }

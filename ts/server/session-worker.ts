@@ -1,5 +1,6 @@
 import { workerTags } from '../bus/index.ts'
 import type { ConversationInfo, Participant, ParticipantSource, Registration } from '../conversation/index.ts'
+import { LiminalError } from '../errors.ts'
 import type { ExitReason } from '../process/index.ts'
 import type { WorkerRegistration } from '../protocol/index.ts'
 import type { SessionContext } from './context.ts'
@@ -64,6 +65,11 @@ export class SessionWorker implements ParticipantSource {
     this.#claim?.withdraw()
   }
 
+  /** Resolves once nobody talks with it any more. */
+  idle(): Promise<void> {
+    return this.#claim?.idle() ?? Promise.resolve()
+  }
+
   /** It is no more: what it is at goes to another worker, unless it ended in good order. */
   exit(reason: ExitReason): void {
     this.#claim?.exit(reason)
@@ -75,11 +81,18 @@ export class SessionWorker implements ParticipantSource {
     this.#claim?.resize(this.capacity)
   }
 
+  /** Why it takes no message now. */
+  full(): LiminalError {
+    const text = `The worker '${this.id}' is at ${this.capacity} messages, as many as it takes; dispatch to wait for room.`
+    return new LiminalError('LIMIT_EXCEEDED', text)
+  }
+
   canJoin(): boolean {
     return this.inFlight < this.capacity
   }
 
   join(conversation: ConversationInfo): Participant {
+    if (!this.canJoin()) throw this.full()
     return new WorkerParticipant(this, conversation)
   }
 }

@@ -21,6 +21,9 @@ const OWN_WORDS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'NOT_SUPPORTED',
 ])
 
+/** What says that no frame carries a message to any worker. */
+const TOO_LARGE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['LIMIT_EXCEEDED', 'PAYLOAD_TOO_LARGE'])
+
 /** A worker behind a connection in one conversation: each message is a push, under a lease. */
 export class WorkerParticipant implements Participant {
   readonly #worker: SessionWorker
@@ -34,16 +37,17 @@ export class WorkerParticipant implements Participant {
   receive(message: ParticipantMessage, done: MessageFate): void {
     const worker = this.#worker
     if (worker.inFlight >= worker.capacity) {
-      const text = `The worker '${worker.id}' is at ${worker.capacity} messages, as many as it takes; dispatch to wait for room.`
-      done.fail(new LiminalError('LIMIT_EXCEEDED', text))
+      done.fail(worker.full())
       return
     }
     const delivery = new Delivery(worker, done, message.replyRequested)
     try {
       delivery.send(message, this.#workOf(message))
     } catch (thrown) {
-      // Nothing was sent.
-      done.handBack(toLiminalError(thrown))
+      const error = toLiminalError(thrown)
+      // Nothing was sent. What no frame carries, nobody else gets either.
+      if (TOO_LARGE.has(error.code)) done.fail(error)
+      else done.handBack(error)
       return
     }
     message.onAbandoned(delivery)

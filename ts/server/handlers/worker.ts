@@ -2,7 +2,7 @@ import { checkName, describe } from '../../arguments.ts'
 import { workerTags } from '../../bus/index.ts'
 import { Deque } from '../../deque.ts'
 import { LiminalError } from '../../errors.ts'
-import type { ExitReason } from '../../process/index.ts'
+import { type ExitReason, exitError } from '../../process/index.ts'
 import {
   Capability,
   HAS_HEAD,
@@ -14,6 +14,7 @@ import {
   type WorkerRegistration,
 } from '../../protocol/index.ts'
 import { MAX_TAGS } from '../../routing/index.ts'
+import { toLiminalError } from '../../thrown.ts'
 import { waitFor } from '../../waiting.ts'
 import type { SessionContext } from '../context.ts'
 import { sayWorkerHookFailed, sayWorkerRefused, sayWorkerRegistered, sayWorkerUnregistered } from '../diagnostics.ts'
@@ -23,6 +24,7 @@ import type { WorkerInfo } from '../worker-options.ts'
 
 /** Registrations that may wait for the one before them. */
 const MOST_WAITING = 16
+const CROWDED = `${MOST_WAITING} registrations of this connection wait already; wait for an answer first.`
 /** UTF-16 units of a refusal's reason. */
 const LONGEST_REASON = 1_024
 
@@ -36,8 +38,10 @@ export class Workers {
   readonly #waiting = new Deque<WorkerRegister>()
   readonly #gone = new AbortController()
   #current: SessionWorker | null = null
-  /** Replaced or withdrawn, and still at something. */
+  /** Replaced or withdrawn, and still in some conversation. */
   readonly #former = new Set<SessionWorker>()
+  /** Those that found no place: they are refused in their turn, because an answer does not say to what it is one. */
+  readonly #crowded = { registrations: 0, withdrawals: 0 }
   #isBusy = false
   #isGone = false
 
@@ -53,8 +57,11 @@ export class Workers {
 
   /** WorkerRegister. */
   register(frame: WorkerRegister): void {
-    if (this.#waiting.size >= MOST_WAITING) {
-      this.#refuse(frame, `${MOST_WAITING} registrations of this connection wait already; wait for an answer first.`)
+    const crowded = this.#crowded
+    if (this.#waiting.size >= MOST_WAITING || crowded.registrations + crowded.withdrawals > 0) {
+      sayWorkerRefused({ sessionId: this.#context.id, registration: frame.registration, reason: CROWDED })
+      if (isLeaving(this.#context, frame)) crowded.withdrawals++
+      else crowded.registrations++
       return
     }
     this.#waiting.push(frame)
@@ -83,11 +90,14 @@ export class Workers {
   gone(reason: ExitReason): void {
     this.#isGone = true
     this.#waiting.clear()
+    this.#crowded.registrations = 0
+    this.#crowded.withdrawals = 0
     const current = this.#current
     this.#current = null
+    // This one first: what the others had must not be given to it.
+    current?.exit(reason)
     for (const worker of this.#former) worker.exit(reason)
     this.#former.clear()
-    current?.exit(reason)
     if (current !== null) this.#unregistered(current)
     this.#gone.abort(new LiminalError('CONNECTION_LOST', 'The connection of the worker is gone.'))
   }
@@ -97,8 +107,20 @@ export class Workers {
     for (let frame = this.#waiting.shift(); frame !== undefined; frame = this.#waiting.shift()) {
       if (isLeaving(this.#context, frame)) this.#leave(frame)
       else await this.#admit(frame)
+      if (this.#waiting.size === 0) this.#refuseCrowded()
     }
     this.#isBusy = false
+  }
+
+  #refuseCrowded(): void {
+    const { registrations, withdrawals } = this.#crowded
+    this.#crowded.registrations = 0
+    this.#crowded.withdrawals = 0
+    const { output } = this.#context
+    const outcome = { status: 'Rejected', reason: CROWDED } as const
+    if (registrations > 0) output.repeat({ type: 'WorkerRegisterAck', flags: 0, streamId: 0, outcome }, registrations)
+    if (withdrawals > 0)
+      output.repeat({ type: 'WorkerRegisterAck', flags: WORKER_LEAVE, streamId: 0, outcome }, withdrawals)
   }
 
   async #admit(frame: WorkerRegister): Promise<void> {
@@ -117,7 +139,7 @@ export class Workers {
       if (!this.#isGone) this.#refuse(frame, reasonOf(thrown))
       return
     }
-    if (this.#isGone) {
+    if (this.#isGone || this.#context.refusing !== null) {
       // Accepted, and too late.
       this.#unregistered(worker)
       return
@@ -132,7 +154,13 @@ export class Workers {
       streamId: frame.streamId,
       outcome: { status: 'Accepted', reason: null },
     })
-    worker.register()
+    try {
+      worker.register()
+    } catch (thrown) {
+      // It was told already that it is accepted: only the end of its connection takes that back.
+      this.#context.process.exit(exitError(toLiminalError(thrown)))
+      return
+    }
     sayWorkerRegistered(worker.info)
   }
 
@@ -144,7 +172,8 @@ export class Workers {
     const signal = AbortSignal.any([this.#gone.signal, late.signal])
     const decided = (async () => onRegister(worker.info, signal))()
     try {
-      await waitFor(decided, { timeoutMs: registerTimeoutMs, what: 'The decision about the registration' })
+      const limits = { timeoutMs: registerTimeoutMs, signal: this.#gone.signal }
+      await waitFor(decided, { ...limits, what: 'The decision about the registration' })
     } catch (error) {
       late.abort(error)
       // Accepted after all, when it was refused already.
@@ -173,8 +202,8 @@ export class Workers {
   /** What it is at may still be answered. */
   #retire(worker: SessionWorker): void {
     worker.withdraw()
-    for (const former of this.#former) if (former.inFlight === 0) this.#former.delete(former)
-    if (worker.inFlight > 0) this.#former.add(worker)
+    this.#former.add(worker)
+    void worker.idle().then(() => this.#former.delete(worker))
     this.#unregistered(worker)
   }
 
@@ -210,6 +239,7 @@ function unfit(registration: WorkerRegistration): string | null {
     checkName('identity', identity)
     checkName('task queue', taskQueue)
     if (node !== null) checkName('node', node)
+    for (const name of [...namespaces, ...activityTypes]) checkName('namespace or activity type', name)
     for (const tag of workerTags(registration)) checkName('namespace, activity type or node', tag)
     return null
   } catch (error) {
@@ -218,5 +248,5 @@ function unfit(registration: WorkerRegistration): string | null {
 }
 
 function reasonOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : describe(thrown)
+  return thrown instanceof Error && typeof thrown.message === 'string' ? thrown.message : describe(thrown)
 }
