@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { HAS_HEAD, OPEN_DISPATCH, PUSH_CANCEL, withHead } from '../../ts/protocol/index.ts'
 import { extendedPeer, plainPeer, startServer } from './fixture.ts'
-import { closeFrame, DISCONNECT, messageFrame, openFrame, type RawPeer } from './raw-peer.ts'
+import { closeFrame, DISCONNECT, messageFrame, openFrame, PING, type RawPeer } from './raw-peer.ts'
 import { announced, answerFrame, pushed, registered, replyFrame } from './work-frames.ts'
 import { failureOf } from './worker-fixture.ts'
 
@@ -281,6 +281,58 @@ describe('work', () => {
     peer.send(replyFrame(id, '"mine"'), replyFrame(id, '"again"'))
     expect(await answer).toBe('mine')
     expect(await peer.rest()).toEqual([])
+  })
+
+  it('in a burst that its connection has no room for waits for the worker to read, in order', async () => {
+    const server = await startServer({ limits: { outboxBytes: 1024 * 1024 } })
+    const peer = await extendedPeer(server)
+    await registered(peer)
+    await announced(peer, 50)
+    peer.socket.pause()
+    const big = 'x'.repeat(512 * 1024)
+    const numbers = Array.from({ length: 30 }, (_, index) => index)
+    const outcomes = numbers.map((n) => server.bus.dispatch<number>('work', { n, big }))
+    const asked = new AbortController()
+    const aborted = failureOf(server.bus.ask('work', 1, { signal: asked.signal }))
+    expect(server.workers[0].inFlight).toBe(31)
+    asked.abort()
+    expect((await aborted).code).toBe('ABORTED')
+    peer.socket.resume()
+    for (const n of numbers) {
+      const { id, text } = await pushed(peer)
+      expect(text.startsWith(`{"n":${n},`)).toBe(true)
+      peer.send(replyFrame(id, String(n)))
+    }
+    for (const n of numbers) expect(await outcomes[n]).toMatchObject({ value: n, attempts: 1 })
+    expect(await peer.rest()).toEqual([])
+    expect(server.workers[0].inFlight).toBe(0)
+  })
+
+  it('that had no room yet goes to another worker when its own leaves in good order', async () => {
+    const server = await startServer({ limits: { outboxBytes: 1024 * 1024 } })
+    const [one, two] = [await extendedPeer(server), await extendedPeer(server)]
+    await registered(one)
+    await announced(one, 50)
+    one.socket.pause()
+    const outcomes = Array.from({ length: 40 }, () => server.bus.dispatch('work', 'x'.repeat(256 * 1024)))
+    const settled = Promise.allSettled(outcomes)
+    await registered(two, { identity: 'two' })
+    await announced(two, 50)
+    one.send(DISCONNECT)
+    let isSettled = false
+    void settled.then(() => {
+      isSettled = true
+      two.send(PING)
+    })
+    let count = 0
+    for (let frame = await two.next(); !isSettled; frame = await two.next()) {
+      if (frame.type !== 'Push') continue
+      count++
+      two.send(replyFrame(frame.correlationId, '1'))
+    }
+    const done = (await settled).flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+    expect(done.map(({ deliveredTo, attempts }) => `${deliveredTo} ${attempts}`)).toEqual(Array(count).fill('two 2'))
+    expect(count).toBeGreaterThan(0)
   })
 
   it('that no frame carries fails at once, for every worker', async () => {

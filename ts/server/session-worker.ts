@@ -5,6 +5,7 @@ import type { ExitReason } from '../process/index.ts'
 import type { WorkerRegistration } from '../protocol/index.ts'
 import type { SessionContext } from './context.ts'
 import type { Pushes } from './pushes.ts'
+import { WorkLine } from './work-line.ts'
 import type { WorkerInfo } from './worker-options.ts'
 import { WorkerParticipant } from './worker-participant.ts'
 
@@ -18,6 +19,8 @@ export class SessionWorker implements ParticipantSource {
   readonly registration: WorkerRegistration
   readonly pushes: Pushes
   readonly leaseMs: number
+  /** Messages that have no room on the connection yet. */
+  readonly line: WorkLine
   /** Messages that it takes at once. */
   capacity: number
   /** Messages that it is at. */
@@ -29,6 +32,7 @@ export class SessionWorker implements ParticipantSource {
     const { workers } = context.options
     this.#context = context
     this.pushes = pushes
+    this.line = new WorkLine(context.output)
     this.registration = registration
     this.id = registration.identity
     this.tags = workerTags(registration)
@@ -63,6 +67,7 @@ export class SessionWorker implements ParticipantSource {
   /** No more messages reach it; what it is at goes on. */
   withdraw(): void {
     this.#claim?.withdraw()
+    this.line.giveBack(this.#unsent())
   }
 
   /** Resolves once nobody talks with it any more. */
@@ -72,6 +77,7 @@ export class SessionWorker implements ParticipantSource {
 
   /** It is no more: what it is at goes to another worker, unless it ended in good order. */
   exit(reason: ExitReason): void {
+    this.line.giveBack(this.#unsent())
     this.#claim?.exit(reason)
   }
 
@@ -89,6 +95,10 @@ export class SessionWorker implements ParticipantSource {
 
   canJoin(): boolean {
     return this.inFlight < this.capacity
+  }
+
+  #unsent(): LiminalError {
+    return new LiminalError('PARTICIPANT_GONE', `The message was not sent: the worker '${this.id}' takes no more.`)
   }
 
   join(conversation: ConversationInfo): Participant {

@@ -6,12 +6,14 @@ import type {
   ParticipantMessage,
 } from '../conversation/index.ts'
 import { type ErrorCode, isErrorCode, LiminalError } from '../errors.ts'
+import { ownBytes } from '../payload.ts'
 import { type AnswerHead, HAS_HEAD, type Headed, readAnswerHead, readHead, type WorkHead } from '../protocol/index.ts'
 import { toLiminalError } from '../thrown.ts'
 import { MAX_TIMEOUT_MS } from '../waiting.ts'
 import { sayLeaseExpired } from './diagnostics.ts'
 import type { PushEntry } from './push-entry.ts'
 import type { SessionWorker } from './session-worker.ts'
+import type { UnsentWork } from './work-line.ts'
 
 /** What a worker may say of its work in its own words. Everything else is its failure. */
 const OWN_WORDS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -42,7 +44,7 @@ export class WorkerParticipant implements Participant {
     }
     const delivery = new Delivery(worker, done, message.replyRequested)
     try {
-      delivery.send(message, this.#workOf(message))
+      delivery.begin(message, this.#workOf(message))
     } catch (thrown) {
       const error = toLiminalError(thrown)
       // Nothing was sent. What no frame carries, nobody else gets either.
@@ -73,14 +75,20 @@ export class WorkerParticipant implements Participant {
   }
 }
 
+function isFull(thrown: unknown): boolean {
+  return thrown instanceof LiminalError && thrown.code === 'OUTBOX_FULL'
+}
+
 /** One message at a worker, until it is answered, handed back, or not waited for any more. */
-class Delivery implements PushEntry, AbandonListener {
+class Delivery implements PushEntry, AbandonListener, UnsentWork {
   readonly #worker: SessionWorker
   readonly #done: MessageFate
   readonly #replyRequested: boolean
   #id = 0
   #isOpen = true
   #lease: NodeJS.Timeout | null = null
+  /** What waits for room on the connection. */
+  #unsent: { readonly payload: Uint8Array; readonly work: WorkHead | null } | null = null
 
   constructor(worker: SessionWorker, done: MessageFate, replyRequested: boolean) {
     this.#worker = worker
@@ -88,11 +96,48 @@ class Delivery implements PushEntry, AbandonListener {
     this.#replyRequested = replyRequested
   }
 
-  /** @throws LiminalError what kept it from being sent. */
-  send(message: ParticipantMessage, work: WorkHead | null): void {
+  /** Sends it, or lets it wait for room. @throws LiminalError why it can never be sent. */
+  begin({ payload }: ParticipantMessage, work: WorkHead | null): void {
+    const worker = this.#worker
+    if (!worker.line.isWaiting) {
+      try {
+        this.#send(payload, work)
+        worker.inFlight++
+        return
+      } catch (error) {
+        if (!isFull(error)) throw error
+      }
+    }
+    worker.inFlight++
+    this.#unsent = { payload: ownBytes(payload), work }
+    worker.line.wait(this)
+  }
+
+  /** There may be room. Returns whether it need not wait any more. */
+  retry(): boolean {
+    if (this.#unsent === null) return true
+    const { payload, work } = this.#unsent
+    try {
+      this.#send(payload, work)
+    } catch (thrown) {
+      if (isFull(thrown)) return false
+      this.#settle()
+      this.#done.handBack(toLiminalError(thrown))
+    }
+    this.#unsent = null
+    return true
+  }
+
+  /** It is not sent any more. */
+  giveBack(error: LiminalError): void {
+    if (!this.#isOpen) return
+    this.#settle()
+    this.#done.handBack(error)
+  }
+
+  #send(payload: Uint8Array, work: WorkHead | null): void {
     const { pushes, leaseMs } = this.#worker
-    this.#id = pushes.push(message.payload, work, this)
-    this.#worker.inFlight++
+    this.#id = pushes.push(payload, work, this)
     this.#begin(leaseMs)
   }
 
@@ -130,8 +175,9 @@ class Delivery implements PushEntry, AbandonListener {
 
   abandoned(): void {
     if (!this.#isOpen) return
+    const isSent = this.#unsent === null
     this.#settle()
-    this.#worker.pushes.withdraw(this.#id)
+    if (isSent) this.#worker.pushes.withdraw(this.#id)
   }
 
   #reply(payload: Uint8Array): void {
@@ -157,6 +203,8 @@ class Delivery implements PushEntry, AbandonListener {
   #settle(): void {
     if (!this.#isOpen) return
     this.#isOpen = false
+    if (this.#unsent !== null) this.#worker.line.leave(this)
+    this.#unsent = null
     this.#worker.inFlight--
     if (this.#lease !== null) clearTimeout(this.#lease)
     this.#lease = null
