@@ -1,9 +1,22 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { ReasonCode } from '../../ts/protocol/index.ts'
-import { SESSION_FAILED, type SessionFailed } from '../../ts/server/index.ts'
+import { SESSION_CLOSED, SESSION_FAILED, type SessionClosed, type SessionFailed } from '../../ts/server/index.ts'
 import { diagnosed, extendedPeer, plainPeer, startServer } from './fixture.ts'
 import { messageFrame, openFrame, PING, publishFrame, subscribeFrame, textOf } from './raw-peer.ts'
+
+/** Lets a second of fake time pass with each turn of the event loop, in which the sockets do what they can, until something has happened. */
+async function passing<Event>(event: Promise<Event>): Promise<Event> {
+  let isOver = false
+  const over = event.finally(() => {
+    isOver = true
+  })
+  while (!isOver) {
+    vi.advanceTimersByTime(1_000)
+    await nextTurn()
+  }
+  return over
+}
 
 describe('back-pressure', () => {
   it('brings every message to a subscriber that reads, however fast the publishers are', async () => {
@@ -45,23 +58,29 @@ describe('back-pressure', () => {
   })
 
   it('disconnects a peer that leaves its replies unread, and nobody else', async () => {
-    const server = await startServer({ keepaliveMs: 300, limits: { outboxBytes: 64 * 1024 } })
+    // Without keepalive nobody is disconnected for being slow, and the patience is a minute.
+    const server = await startServer({ keepaliveMs: 0, limits: { outboxBytes: 64 * 1024 } })
     const peer = await plainPeer(server)
     const other = await plainPeer(server)
-    other.socket.on('data', () => other.send({ type: 'Pong', flags: 0, streamId: 0 }))
-    const failed = diagnosed<SessionFailed>(SESSION_FAILED, ({ error }) => error.code === 'OUTBOX_FULL')
+    const failed = diagnosed<SessionFailed>(SESSION_FAILED)
+    const closed = diagnosed<SessionClosed>(SESSION_CLOSED)
+    onTestFinished(() => {
+      vi.useRealTimers()
+    })
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     peer.socket.pause()
     const pings = Buffer.alloc(10 * 10_000)
     for (let at = 0; at < pings.length; at += 10) pings[at] = 0x13
-    const closed = new Promise<void>((resolve) => peer.socket.once('close', () => resolve()))
     const feed = (): void => {
       while (!peer.socket.destroyed && peer.socket.write(pings));
     }
     peer.socket.on('drain', feed)
     feed()
-    expect((await failed).error.message).toContain('leaves its replies unread')
+    const { error, sessionId } = await passing(failed)
+    expect(error).toMatchObject({ code: 'OUTBOX_FULL' })
+    expect(error.message).toContain('leaves its replies unread')
     peer.socket.resume()
-    await closed
+    expect((await passing(closed)).sessionId).toBe(sessionId)
     other.send(PING)
     await other.until('Pong')
     expect(server.sessions).toHaveLength(1)
