@@ -1,3 +1,4 @@
+import { onAbort } from './abort-watch.ts'
 import { invalidArgument } from './arguments.ts'
 import { LiminalError } from './errors.ts'
 
@@ -54,9 +55,10 @@ export function waitFor<T>(promise: Promise<T>, options: WaitLimits & { readonly
   if (timeoutMs === undefined && signal === undefined) return promise
   return new Promise<T>((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined
+    let stopWatching: (() => void) | undefined
     const clean = (): void => {
       clearTimeout(timer)
-      signal?.removeEventListener('abort', abort)
+      stopWatching?.()
     }
     const abort = (): void => {
       clean()
@@ -76,7 +78,7 @@ export function waitFor<T>(promise: Promise<T>, options: WaitLimits & { readonly
       abort()
       return
     }
-    signal?.addEventListener('abort', abort)
+    if (signal !== undefined) stopWatching = onAbort(signal, abort)
     if (timeoutMs !== undefined) {
       timer = setTimeout(() => {
         clean()

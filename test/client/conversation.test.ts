@@ -1,4 +1,4 @@
-import { getEventListeners, setMaxListeners } from 'node:events'
+import { getEventListeners } from 'node:events'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { Conversation } from '../../ts/bus/index.ts'
 import { Capability } from '../../ts/protocol/index.ts'
@@ -109,7 +109,6 @@ describe('ask', () => {
   it('leaves nothing behind after 10,000 that timed out', async () => {
     const { bus, peer, core } = await pair()
     const controller = new AbortController()
-    setMaxListeners(0, controller.signal)
     for (let round = 0; round < 10; round++) {
       const asks = Array.from({ length: 1_000 }, () => bus.ask('work', 1, { timeoutMs: 1, signal: controller.signal }))
       for (const outcome of await Promise.allSettled(asks))

@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
@@ -212,7 +211,6 @@ describe('an isolated responder', () => {
     await isolated(registry, 'faults', { graceMs: 5_000 })
     const controller = new AbortController()
     const { signal } = controller
-    setMaxListeners(0, signal)
     const asked = Array.from({ length: 1_026 }, () => failure(ask(registry, { do: 'wait' }, { signal })))
     expect((await asked[1_025]).code).toBe('LIMIT_EXCEEDED')
     controller.abort()

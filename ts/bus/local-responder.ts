@@ -1,3 +1,4 @@
+import { onAbort } from '../abort-watch.ts'
 import type { Registration } from '../conversation/index.ts'
 import type { Process } from '../process/index.ts'
 import { abortedError } from '../waiting.ts'
@@ -8,16 +9,14 @@ import { Outcome } from './outcome.ts'
 export class LocalResponder implements Responder {
   readonly subject: string
   readonly #registration: Registration
-  readonly #signal: AbortSignal | undefined
   readonly #open: Set<LocalResponder>
   readonly #ready = new Outcome()
-  readonly #abort = (): void => this.#end()
+  #stopWatching: (() => void) | null = null
 
   /** @param open The responders of the bus, itself among them as long as it is open. */
   constructor(subject: string, registration: Registration, signal: AbortSignal | undefined, open: Set<LocalResponder>) {
     this.subject = subject
     this.#registration = registration
-    this.#signal = signal
     this.#open = open
     open.add(this)
     if (signal?.aborted) {
@@ -25,7 +24,7 @@ export class LocalResponder implements Responder {
       this.#end()
     } else {
       this.#ready.resolve()
-      signal?.addEventListener('abort', this.#abort)
+      if (signal !== undefined) this.#stopWatching = onAbort(signal, () => this.#end())
     }
   }
 
@@ -48,7 +47,7 @@ export class LocalResponder implements Responder {
 
   #end(): void {
     if (!this.#open.delete(this)) return
-    this.#signal?.removeEventListener('abort', this.#abort)
+    this.#stopWatching?.()
     this.#registration.withdraw()
   }
 }

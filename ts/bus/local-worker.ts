@@ -1,3 +1,4 @@
+import { onAbort } from '../abort-watch.ts'
 import {
   type BehaviourContext,
   type ConversationRegistry,
@@ -127,13 +128,13 @@ export class LocalWorker implements Worker {
   readonly #workers: LocalWorkers
   readonly #capacity: number
   readonly #handler: WorkHandler<unknown>
-  readonly #signal: AbortSignal | undefined
   readonly #underway = new Set<LocalWork>()
   readonly #ready = new Outcome()
   readonly #closed = new Outcome()
   readonly #registration: Registration | null
   #isClosing = false
   #drained: (() => void) | null = null
+  #stopWatching: (() => void) | null = null
   #closing: Promise<void> | null = null
   readonly #abort = (): void => {
     void this.close()
@@ -146,7 +147,6 @@ export class LocalWorker implements Worker {
     this.#workers = workers
     this.#capacity = capacity
     this.#handler = handler
-    this.#signal = signal
     if (signal?.aborted) {
       this.#registration = null
       this.#isClosing = true
@@ -169,7 +169,7 @@ export class LocalWorker implements Worker {
     }
     this.#registration = workers.conversations.register(registration.taskQueue, bounded)
     workers.open.add(this)
-    signal?.addEventListener('abort', this.#abort)
+    if (signal !== undefined) this.#stopWatching = onAbort(signal, this.#abort)
     this.#ready.resolve()
     void this.#registration.process.exited.then(({ reason }) => {
       if (reason.is === 'normal') return
@@ -229,7 +229,7 @@ export class LocalWorker implements Worker {
   #end(error: LiminalError | null): void {
     this.#isClosing = true
     this.#workers.open.delete(this)
-    this.#signal?.removeEventListener('abort', this.#abort)
+    this.#stopWatching?.()
     for (const work of this.#underway) work.over()
     this.#underway.clear()
     this.#drained?.()

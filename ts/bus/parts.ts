@@ -1,3 +1,4 @@
+import { onAbort } from '../abort-watch.ts'
 import { Deque } from '../deque.ts'
 import { LiminalError } from '../errors.ts'
 import { decodePayload, type PayloadKind } from '../payload.ts'
@@ -115,9 +116,10 @@ class PartQueue implements PartSink {
 
   #wait(timeoutMs: number, signal: AbortSignal | undefined, what: string): Promise<void> {
     return new Promise((resolve, reject) => {
+      let stopWatching: (() => void) | undefined
       const settle = (): void => {
         clearTimeout(timer)
-        signal?.removeEventListener('abort', abort)
+        stopWatching?.()
         this.#wake = null
       }
       const abort = (): void => {
@@ -133,7 +135,7 @@ class PartQueue implements PartSink {
         resolve()
       }
       if (signal?.aborted) abort()
-      else signal?.addEventListener('abort', abort)
+      else if (signal !== undefined) stopWatching = onAbort(signal, abort)
     })
   }
 }

@@ -1,3 +1,4 @@
+import { onAbort } from '../abort-watch.ts'
 import { checkFunction, checkKnownOptions, checkName, checkOptions, describe, invalidArgument } from '../arguments.ts'
 import { LiminalError } from '../errors.ts'
 import { abortedError, checkWait, timeoutError, type WaitLimits, waitFor } from '../waiting.ts'
@@ -103,7 +104,7 @@ export async function runSaga<Results extends object = Record<string, unknown>>(
     if (signal !== undefined) stopped.abort(abortedError(signal, 'The saga'))
   }
   if (signal?.aborted) abort()
-  signal?.addEventListener('abort', abort)
+  const stopWatching = signal === undefined ? null : onAbort(signal, abort)
   const timer =
     timeoutMs === undefined ? null : setTimeout(() => stopped.abort(timeoutError(timeoutMs, 'The saga')), timeoutMs)
   const results: Record<string, unknown> = Object.create(null)
@@ -129,7 +130,7 @@ export async function runSaga<Results extends object = Record<string, unknown>>(
     return seen
   } finally {
     if (timer !== null) clearTimeout(timer)
-    signal?.removeEventListener('abort', abort)
+    stopWatching?.()
   }
 }
 

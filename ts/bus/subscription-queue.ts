@@ -1,3 +1,4 @@
+import { onAbort } from '../abort-watch.ts'
 import { describe } from '../arguments.ts'
 import { LiminalError } from '../errors.ts'
 import type { PayloadKind } from '../payload.ts'
@@ -66,6 +67,7 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
   #lastPosition = 0
   #lastEpoch = 0
   #closing: Promise<void> | null = null
+  #stopWatching: (() => void) | null = null
   readonly #abort = (): void => {
     const { signal } = this.#options
     if (signal !== undefined) this.#end(abortedError(signal, `The subscription to '${this.channel}'`))
@@ -85,7 +87,7 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
     }
     this.subscription = new QueuedSubscription(this, iterator, this.#ready, this.#closed)
     if (options.signal?.aborted) this.#abort()
-    else options.signal?.addEventListener('abort', this.#abort)
+    else if (options.signal !== undefined) this.#stopWatching = onAbort(options.signal, this.#abort)
     this.#started = true
   }
 
@@ -234,7 +236,7 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
   }
 
   #leave(error: unknown): void {
-    this.#options.signal?.removeEventListener('abort', this.#abort)
+    this.#stopWatching?.()
     this.#ready.reject(error)
     this.#closed.reject(error)
   }

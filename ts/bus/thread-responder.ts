@@ -1,3 +1,4 @@
+import { onAbort } from '../abort-watch.ts'
 import type { IsolatedResponder } from '../conversation/index.ts'
 import type { LiminalError } from '../errors.ts'
 import type { Process } from '../process/index.ts'
@@ -13,6 +14,7 @@ export class ThreadResponder implements Responder {
   readonly #open: Set<ThreadResponder>
   #threads: IsolatedResponder | null = null
   #closing: Promise<void> | null = null
+  #stopWatching: (() => void) | null = null
   readonly #abort = (): void => {
     void this.close()
   }
@@ -32,7 +34,7 @@ export class ThreadResponder implements Responder {
     }
     this.#threads = start()
     this.#open.add(this)
-    this.#signal?.addEventListener('abort', this.#abort)
+    if (this.#signal !== undefined) this.#stopWatching = onAbort(this.#signal, this.#abort)
   }
 
   /** The supervisor of its threads, whose children they are; `null` for one whose signal was aborted before. */
@@ -78,6 +80,6 @@ export class ThreadResponder implements Responder {
 
   #forget(): void {
     this.#open.delete(this)
-    this.#signal?.removeEventListener('abort', this.#abort)
+    this.#stopWatching?.()
   }
 }

@@ -1,3 +1,4 @@
+import { onAbort } from '../abort-watch.ts'
 import type { Responder } from '../bus/index.ts'
 import { abortedError } from '../waiting.ts'
 import type { ResponderLink } from './responder-link.ts'
@@ -15,8 +16,7 @@ export class RemoteResponder implements Responder {
     this.subject = link.subject
     this.#link = link
     this.#signal = signal
-    signal?.addEventListener('abort', this.#abort)
-    link.onOver = () => signal?.removeEventListener('abort', this.#abort)
+    if (signal !== undefined) link.onOver = onAbort(signal, this.#abort)
     if (signal?.aborted) queueMicrotask(this.#abort)
   }
 

@@ -1,3 +1,4 @@
+import { onAbort } from '../abort-watch.ts'
 import { checkGrace, type Worker, type WorkerCloseOptions } from '../bus/index.ts'
 import { abortedError } from '../waiting.ts'
 import type { WorkerLink } from './worker-link.ts'
@@ -17,8 +18,7 @@ export class RemoteWorker implements Worker {
     this.taskQueue = link.taskQueue
     this.#link = link
     this.#signal = signal
-    signal?.addEventListener('abort', this.#abort)
-    link.onOver = () => signal?.removeEventListener('abort', this.#abort)
+    if (signal !== undefined) link.onOver = onAbort(signal, this.#abort)
     if (signal?.aborted) queueMicrotask(this.#abort)
   }
 

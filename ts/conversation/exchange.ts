@@ -1,3 +1,4 @@
+import { onAbort } from '../abort-watch.ts'
 import { LiminalError } from '../errors.ts'
 import { ownBytes } from '../payload.ts'
 import type { ExitReason } from '../process/index.ts'
@@ -51,8 +52,7 @@ export class Exchange extends AbandonableMessage implements MessageFate {
   #latest: LaterAttempt | null = null
   #kept: Uint8Array | null = null
   #timer: NodeJS.Timeout | null = null
-  #signal: AbortSignal | null = null
-  #abort: (() => void) | null = null
+  #stopWatching: (() => void) | null = null
 
   constructor(
     payload: Uint8Array,
@@ -107,11 +107,10 @@ export class Exchange extends AbandonableMessage implements MessageFate {
       this.#timer = setTimeout(() => this.abandon(timeoutError(timeoutMs, what)), timeoutMs)
     }
     if (signal !== undefined) {
-      this.#signal = signal
-      this.#abort = () => this.abandon(abortedError(signal, what))
-      signal.addEventListener('abort', this.#abort)
+      const abort = (): void => this.abandon(abortedError(signal, what))
+      this.#stopWatching = onAbort(signal, abort)
       // An aborted signal tells nobody any more; it may have been aborted by a participant that joined.
-      if (signal.aborted) this.#abort()
+      if (signal.aborted) abort()
     }
   }
 
@@ -222,10 +221,9 @@ export class Exchange extends AbandonableMessage implements MessageFate {
     this.#open = false
     this.#kept = null
     if (this.#timer !== null) clearTimeout(this.#timer)
-    if (this.#abort !== null) this.#signal?.removeEventListener('abort', this.#abort)
+    this.#stopWatching?.()
     this.#timer = null
-    this.#signal = null
-    this.#abort = null
+    this.#stopWatching = null
     this.#keeper.settled(this, well)
     return true
   }

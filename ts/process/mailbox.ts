@@ -1,3 +1,4 @@
+import { onAbort } from '../abort-watch.ts'
 import { Deque } from '../deque.ts'
 import { LiminalError } from '../errors.ts'
 import { abortedError, timeoutError, type WaitLimits } from '../waiting.ts'
@@ -9,8 +10,7 @@ interface Waiter<M> {
   readonly resolve: (received: Received<M>) => void
   readonly reject: (error: unknown) => void
   readonly timer: NodeJS.Timeout | undefined
-  readonly signal: AbortSignal | undefined
-  readonly abort: (() => void) | undefined
+  readonly stopWatching: (() => void) | undefined
 }
 
 /** Whose mailbox it is. */
@@ -76,10 +76,10 @@ export class Mailbox<M> implements Held {
     if (signal?.aborted) return Promise.reject(abortedError(signal, this.#what()))
     if (this.#hasNext() && this.#turn.spend()) return Promise.resolve(this.#take())
     return new Promise((resolve, reject) => {
-      const abort = signal === undefined ? undefined : (): void => this.#fail(abortedError(signal, this.#what()))
+      const stopWatching =
+        signal === undefined ? undefined : onAbort(signal, () => this.#fail(abortedError(signal, this.#what())))
       const timer = timeoutMs === undefined ? undefined : setTimeout(() => this.#expire(timeoutMs), timeoutMs)
-      if (abort !== undefined) signal?.addEventListener('abort', abort)
-      this.#waiter = { resolve, reject, timer, signal, abort }
+      this.#waiter = { resolve, reject, timer, stopWatching }
       this.#deliver()
     })
   }
@@ -155,7 +155,7 @@ export class Mailbox<M> implements Held {
   #release(waiter: Waiter<M>): void {
     this.#waiter = null
     clearTimeout(waiter.timer)
-    if (waiter.abort !== undefined) waiter.signal?.removeEventListener('abort', waiter.abort)
+    waiter.stopWatching?.()
   }
 
   #what(): string {

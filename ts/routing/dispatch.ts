@@ -1,5 +1,5 @@
+import { onAbort } from '../abort-watch.ts'
 import type { ErrorCode } from '../errors.ts'
-import { onAbort } from './abort-watch.ts'
 import type { DeliveryContext } from './consumer.ts'
 import { DispatchError, type DispatchOutcome, type Reroute } from './dispatch-outcome.ts'
 import { Link } from './linked-list.ts'

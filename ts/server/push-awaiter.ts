@@ -1,3 +1,4 @@
+import { onAbort } from '../abort-watch.ts'
 import { Deferred } from '../deferred.ts'
 import { LiminalError } from '../errors.ts'
 import { ownBytes } from '../payload.ts'
@@ -29,10 +30,7 @@ export class WaitingPush implements PushAwaiter, PushEntry {
   #id = 0
   #isOpen = true
   #timer: NodeJS.Timeout | null = null
-  #signal: AbortSignal | null = null
-  readonly #abort = (): void => {
-    if (this.#signal !== null) this.#give(abortedError(this.#signal, 'The push'))
-  }
+  #stopWatching: (() => void) | null = null
 
   /** @param over is called once it is settled. */
   constructor(pushes: Pushes, over: () => void) {
@@ -52,8 +50,7 @@ export class WaitingPush implements PushAwaiter, PushEntry {
       this.#timer.unref()
     }
     if (signal !== undefined) {
-      this.#signal = signal
-      signal.addEventListener('abort', this.#abort)
+      this.#stopWatching = onAbort(signal, () => this.#give(abortedError(signal, 'The push')))
     }
   }
 
@@ -91,7 +88,7 @@ export class WaitingPush implements PushAwaiter, PushEntry {
     if (!this.#isOpen) return false
     this.#isOpen = false
     if (this.#timer !== null) clearTimeout(this.#timer)
-    this.#signal?.removeEventListener('abort', this.#abort)
+    this.#stopWatching?.()
     this.#over()
     return true
   }
