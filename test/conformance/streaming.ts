@@ -49,6 +49,11 @@ export function streamingTests(setup: Setup): void {
     await responder.ready()
     const parts = await collect(asker.stream<Uint8Array>('bytes', Uint8Array.of(7, 8, 255), { payload: 'bytes' }))
     expect(parts.map((part) => [...part])).toEqual([[7], [8], [255]])
+    // What is asked is what it was when stream() was called, whenever the loop begins.
+    const mine = Uint8Array.of(1, 2)
+    const later = asker.stream<Uint8Array>('bytes', mine, { payload: 'bytes' })
+    mine.fill(9)
+    expect((await collect(later)).map((part) => [...part])).toEqual([[1], [2]])
   })
 
   it('does not let the responder run ahead of a loop that is slow', async () => {

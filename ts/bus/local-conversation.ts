@@ -49,7 +49,8 @@ export function streamParts<Part>(
   over: (core: ConversationCore) => void,
 ): Parts<Part> {
   const { payload: kind = 'json', timeoutMs = DEFAULT_PART_TIMEOUT_MS, signal } = options
-  const payload = encodePayload(request, kind)
+  // The loop may begin when its bytes are others already.
+  const payload = ownBytes(encodePayload(request, kind))
   checkSize(context, payload.length)
   const causal = causalOf(options.causal)
   return new Parts<Part>({
