@@ -1,9 +1,20 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { ReasonCode } from '../../ts/protocol/index.ts'
 import { SESSION_CLOSED, SESSION_FAILED, type SessionClosed, type SessionFailed } from '../../ts/server/index.ts'
 import { diagnosed, extendedPeer, plainPeer, startServer } from './fixture.ts'
 import { messageFrame, openFrame, PING, publishFrame, subscribeFrame, textOf } from './raw-peer.ts'
+
+setFlagsFromString('--expose-gc')
+const collectGarbage: () => void = runInNewContext('gc')
+
+/** Bytes of array buffers that somebody holds. */
+function arrayBuffers(): number {
+  collectGarbage()
+  return process.memoryUsage().arrayBuffers
+}
 
 /** Lets a second of fake time pass with each turn of the event loop, in which the sockets do what they can, until something has happened. */
 async function passing<Event>(event: Promise<Event>): Promise<Event> {
@@ -55,6 +66,33 @@ describe('back-pressure', () => {
     stalled.socket.resume()
     const frames = await stalled.until('SubscribeError')
     expect(frames.length).toBeLessThan(total)
+  })
+
+  it('keeps no more of what was received than it counts for a subscriber that does not read', async () => {
+    const server = await startServer({ limits: { outboxBytes: 64 * 1024 * 1024 } })
+    const stalled = await plainPeer(server)
+    stalled.send(subscribeFrame('a', 1))
+    await stalled.expect('SubscribeAck')
+    stalled.socket.pause()
+    const publisher = await plainPeer(server)
+    // More than the system takes, so that what follows waits in the outbox.
+    const filling = Buffer.alloc(1024 * 1024, 1)
+    publisher.send(...Array.from({ length: 16 }, () => publishFrame('a', filling)))
+    for (let n = 0; n < 16; n++) await publisher.expect('PublishAck')
+    const before = arrayBuffers()
+    const count = 24
+    for (let n = 0; n < count; n++) {
+      publisher.send(publishFrame('a', Buffer.alloc(40 * 1024, n), { key: `${n}`.padEnd(4 * 1024 * 1024) }))
+      await publisher.expect('PublishAck')
+    }
+    expect(arrayBuffers() - before).toBeLessThan(count * 1024 * 1024)
+    stalled.socket.resume()
+    for (let n = 0; n < 16; n++) await stalled.expect('Deliver')
+    for (let n = 0; n < count; n++) {
+      const { payload } = (await stalled.expect('Deliver')).envelope
+      expect(payload.length).toBe(40 * 1024)
+      expect(payload.every((byte) => byte === n)).toBe(true)
+    }
   })
 
   it('disconnects a peer that leaves its replies unread, and nobody else', async () => {

@@ -10,10 +10,11 @@ import { QueueBudget } from './queue-budget.ts'
 /** Encoded at most at once, so that a run of any size goes into pooled blocks: what a block of an outbox takes. */
 const PART_BYTES = 64 * 1024
 /**
- * A payload of so many bytes is sent from where it lies in the received bytes. It keeps the memory of a whole read, 64 KiB, alive: less than twice what is
- * counted for it.
+ * A payload of so many bytes is sent from where it lies in the received bytes, if those are mostly the payload: it keeps all of their memory alive, and that has to stay below
+ * twice what is counted for it. Beside a payload in the memory of its frame there may be a key of any length.
  */
 const ATTACHED_BYTES = 32 * 1024
+
 export interface SessionSubscriptionOptions {
   readonly channel: string
   readonly streamId: number
@@ -140,7 +141,7 @@ export class SessionSubscription implements Sink {
     this.#numbered += count
     if (count === 1 && length > ATTACHED_BYTES) {
       const payload = payloadOf(rows, first)
-      if (payload.length >= ATTACHED_BYTES) {
+      if (payload.length >= ATTACHED_BYTES && 2 * payload.length >= payload.buffer.byteLength) {
         const offset = outbox.reserve(length - payload.length)
         outbox.commit(codec.encodeDeliverHead(rows, first, this.streamId, sequence, schemaId, outbox.block, offset))
         outbox.attach(payload)
