@@ -89,9 +89,16 @@ export class ConversationRegistry implements ConversationKeeper, RegistrationKee
     return this.#live.get(Number(id))
   }
 
-  /** Registers a source for a subject, beside those there are. @throws LiminalError `INVALID_ARGUMENT`. */
-  register(subject: string, source: ParticipantSource, options: RegisterOptions = {}): Registration {
+  /** What keeps anybody from being registered for a subject. @throws LiminalError `INVALID_ARGUMENT`; `CLOSED`: the group of the subject was closed. */
+  checkRegister(subject: string): void {
     checkName('subject', subject)
+    this.#subjects.get(subject)?.checkTakes()
+  }
+
+  /** Registers a source for a subject, beside those there are. @throws LiminalError like {@link checkRegister}. */
+  register(subject: string, source: ParticipantSource, options: RegisterOptions = {}): Registration {
+    // Before anything is made: a source that is refused leaves nothing behind.
+    this.checkRegister(subject)
     const registration = new SourceRegistration(this.processes, subject, source, this, options)
     this.#subject(subject).add(registration)
     return registration

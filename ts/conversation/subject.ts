@@ -1,4 +1,5 @@
 import { MAX_NAME_BYTES } from '../arguments.ts'
+import { LiminalError } from '../errors.ts'
 import { ConsumerGroup, type ConsumerGroupOptions, type Membership } from '../routing/index.ts'
 import { type ConsumerKeeper, SourceConsumer } from './source-consumer.ts'
 import type { SourceRegistration } from './source-registration.ts'
@@ -38,6 +39,12 @@ export class Subject {
     if (this.#sources.length > 0 || this.#isKept) return false
     const group = this.#group
     return group === null || (group.size === 0 && group.waiting === 0 && group.inFlight === 0)
+  }
+
+  /** @throws LiminalError `CLOSED`: its group takes nobody any more. */
+  checkTakes(): void {
+    if (this.#group === null || this.#group.isOpen) return
+    throw new LiminalError('CLOSED', `Nobody can answer '${this.name}' any more: its group was closed.`)
   }
 
   add(registration: SourceRegistration): void {

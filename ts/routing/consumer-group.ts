@@ -89,6 +89,11 @@ export class ConsumerGroup<Message = unknown, Result = unknown> implements Async
     return this.#slot.current
   }
 
+  /** Whether it takes consumers and messages: nobody has begun to close it. */
+  get isOpen(): boolean {
+    return this.#closing === null
+  }
+
   /** How many consumers are joined. */
   get size(): number {
     return this.#dispatcher.roster.size
