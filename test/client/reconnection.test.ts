@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { drawDelay, longestDelay } from '../../ts/client/backoff.ts'
+import { drawDelay, longestDelay } from '../../ts/backoff.ts'
 import { Reconnection } from '../../ts/client/reconnection.ts'
 import { LiminalError } from '../../ts/errors.ts'
 import { failure } from './harness.ts'

@@ -1,6 +1,6 @@
+import { drawDelay, longestDelay } from '../backoff.ts'
 import { LiminalError } from '../errors.ts'
 import { toLiminalError } from '../thrown.ts'
-import { drawDelay, longestDelay } from './backoff.ts'
 import { isFinal } from './dial.ts'
 import type { Backoff } from './options.ts'
 

@@ -1,4 +1,5 @@
 import { checkInteger, checkKnownOptions, checkOneOf, checkOptions, invalidArgument } from '../arguments.ts'
+import { drawDelay, longestDelay } from '../backoff.ts'
 import { MAX_TIMEOUT_MS } from '../waiting.ts'
 
 /** How long a supervisor waits before it starts a child anew. */
@@ -26,6 +27,5 @@ export function checkBackoff(backoff: RestartBackoff | undefined): void {
 
 /** Milliseconds to wait before restart `attempt` in a row, counted from 1. */
 export function restartDelay(backoff: RestartBackoff, attempt: number): number {
-  const longest = Math.min(backoff.maxMs, backoff.baseMs * 2 ** (attempt - 1))
-  return backoff.jitter === 'none' ? longest : Math.random() * longest
+  return backoff.jitter === 'none' ? longestDelay(backoff, attempt) : drawDelay(backoff, attempt)
 }
