@@ -14,15 +14,24 @@ const MAX_U64 = 0xffff_ffff_ffff_ffffn
 
 /** A value as error messages show it: one line, short. */
 export function describe(value: unknown): string {
-  // No custom inspection: that is code of whoever made the value.
-  const text = inspect(value, {
-    depth: 0,
-    breakLength: Infinity,
-    maxStringLength: 64,
-    maxArrayLength: 4,
-    customInspect: false,
-  })
+  const text = inspected(value)
   return text.length > 120 ? `${text.slice(0, 117)}...` : text
+}
+
+function inspected(value: unknown): string {
+  try {
+    // No custom inspection: that is code of whoever made the value.
+    return inspect(value, {
+      depth: 0,
+      breakLength: Infinity,
+      maxStringLength: 64,
+      maxArrayLength: 4,
+      customInspect: false,
+    })
+  } catch {
+    // Of errors it still reads members, which may be getters that throw.
+    return `something of type ${typeof value} that cannot be shown`
+  }
 }
 
 /** The error of an argument that cannot be used. `expected` completes "must be". */

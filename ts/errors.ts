@@ -99,9 +99,14 @@ export class LiminalError extends Error {
   }
 
   static override [Symbol.hasInstance](value: unknown): boolean {
-    // A subclass inherits this method; only the base may answer for foreign copies.
-    if (this !== LiminalError) return Function.prototype[Symbol.hasInstance].call(this, value)
-    return typeof value === 'object' && value !== null && BRAND in value
+    // A Proxy may refuse to say what it is: it is none of ours then.
+    try {
+      // A subclass inherits this method; only the base may answer for foreign copies.
+      if (this !== LiminalError) return Function.prototype[Symbol.hasInstance].call(this, value)
+      return typeof value === 'object' && value !== null && BRAND in value
+    } catch {
+      return false
+    }
   }
 }
 

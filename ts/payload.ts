@@ -1,5 +1,6 @@
 import { describe } from './arguments.ts'
 import { LiminalError } from './errors.ts'
+import { textOf } from './thrown.ts'
 
 /** How values are put on the wire: JSON text, or bytes left untouched. */
 export type PayloadKind = 'json' | 'bytes'
@@ -28,7 +29,7 @@ export function encodePayload(value: unknown, kind: PayloadKind): Uint8Array {
   try {
     text = JSON.stringify(value)
   } catch (error) {
-    throw new LiminalError('PAYLOAD_INVALID', `The payload ${describe(value)} has no JSON form: ${reason(error)}`, {
+    throw new LiminalError('PAYLOAD_INVALID', `The payload ${describe(value)} has no JSON form: ${textOf(error)}`, {
       cause: error,
     })
   }
@@ -51,7 +52,7 @@ export function decodePayload(bytes: Uint8Array, kind: PayloadKind): unknown {
   try {
     return JSON.parse(strictUtf8.decode(bytes))
   } catch (error) {
-    throw new LiminalError('PAYLOAD_INVALID', `The payload of ${bytes.length} bytes is not JSON: ${reason(error)}`, {
+    throw new LiminalError('PAYLOAD_INVALID', `The payload of ${bytes.length} bytes is not JSON: ${textOf(error)}`, {
       cause: error,
     })
   }
@@ -85,8 +86,4 @@ function checkInPlace(view: Uint8Array): void {
       { cause: error },
     )
   }
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : describe(error)
 }

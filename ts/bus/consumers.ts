@@ -133,15 +133,16 @@ export class HandlerConsumer<T> implements Consumer {
       const batch = this.#source.takeBatch(BATCH)
       if (batch.length === 0) return
       this.#busy = true
-      let result: void | Promise<void>
+      let later: Promise<unknown> | null
       try {
-        result = this.#handler(batch)
+        const result: unknown = this.#handler(batch)
+        later = isThenable(result) ? Promise.resolve(result) : null
       } catch (error) {
         this.#source.handlerFailed(error)
         return
       }
-      if (isThenable(result)) {
-        result.then(this.#settled, (error: unknown) => this.#source.handlerFailed(error))
+      if (later !== null) {
+        later.then(this.#settled, (error: unknown) => this.#source.handlerFailed(error))
         return
       }
       this.#source.acceptAll()

@@ -14,6 +14,7 @@ import { LiminalError } from '../errors.ts'
 import { decodePayload, encodePayload, ownBytes } from '../payload.ts'
 import type { ProcessSystem } from '../process/index.ts'
 import type { ConsumerGroup, DispatchOutcome } from '../routing/index.ts'
+import { asLiminalError } from '../thrown.ts'
 import { throwIfAborted, waitFor } from '../waiting.ts'
 import type {
   AskOptions,
@@ -59,7 +60,7 @@ const NOBODY: ConversationOwner = { ended: () => {} }
 function asClosed(error: unknown): unknown {
   if (!(error instanceof LiminalError)) return error
   const { code, cause } = error
-  const isEnded = code === 'SHUTTING_DOWN' || (cause instanceof LiminalError && cause.code === 'CLOSED')
+  const isEnded = code === 'SHUTTING_DOWN' || asLiminalError(cause)?.code === 'CLOSED'
   return isEnded ? closedError(error) : error
 }
 

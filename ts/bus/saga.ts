@@ -1,6 +1,7 @@
 import { onAbort } from '../abort-watch.ts'
-import { checkFunction, checkKnownOptions, checkName, checkOptions, describe, invalidArgument } from '../arguments.ts'
+import { checkFunction, checkKnownOptions, checkName, checkOptions, invalidArgument } from '../arguments.ts'
 import { LiminalError } from '../errors.ts'
+import { asSentence, textOf } from '../thrown.ts'
 import { abortedError, checkWait, timeoutError, type WaitLimits, waitFor } from '../waiting.ts'
 
 /** Milliseconds that one compensation has, unless told otherwise. */
@@ -58,7 +59,7 @@ export class SagaError extends LiminalError {
   readonly compensations: readonly StepCompensation[]
 
   constructor(step: string, cause: unknown, compensations: readonly StepCompensation[]) {
-    const why = (cause instanceof Error ? cause.message : describe(cause)).replace(/[.!?]?$/, '.')
+    const why = asSentence(textOf(cause))
     const failed = compensations.filter(({ is }) => is === 'failed').map((compensation) => `'${compensation.step}'`)
     const undone = failed.length === 0 ? 'What was done before is undone.' : `Not undone: ${failed.join(', ')}.`
     super('SAGA_FAILED', `The step '${step}' of the saga failed: ${why} ${undone}`, { cause })

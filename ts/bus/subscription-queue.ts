@@ -1,7 +1,7 @@
 import { onAbort } from '../abort-watch.ts'
-import { describe } from '../arguments.ts'
 import { LiminalError } from '../errors.ts'
 import type { PayloadKind } from '../payload.ts'
+import { textOf } from '../thrown.ts'
 import { abortedError } from '../waiting.ts'
 import type { Delivery, DeliveryHandler, Subscription } from './bus.ts'
 import {
@@ -253,8 +253,7 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
   }
 
   #warn(what: string, error: unknown, advice: string): void {
-    const why = error instanceof Error ? error.message : describe(error)
-    process.emitWarning(`Channel '${this.channel}': ${what} (${why}). ${advice}`.trimEnd(), {
+    process.emitWarning(`Channel '${this.channel}': ${what} (${textOf(error)}). ${advice}`.trimEnd(), {
       type: 'LiminalWarning',
       code: 'LIMINAL_SUBSCRIPTION_ENDED',
     })

@@ -1,11 +1,11 @@
-import { checkFunction, describe } from '../arguments.ts'
+import { checkFunction } from '../arguments.ts'
 import { LiminalError } from '../errors.ts'
 import { decodePayload, encodePayload, ownBytes, type PayloadKind } from '../payload.ts'
 import type { ExitReason } from '../process/index.ts'
 import type { CausalContext } from '../protocol/index.ts'
 import { HandedBackError, isHandedBack } from '../routing/index.ts'
 import { isThenable } from '../thenable.ts'
-import { toLiminalError } from '../thrown.ts'
+import { asLiminalError, isError, textOf } from '../thrown.ts'
 import { sayBehaviourFailed } from './diagnostics.ts'
 import { isParts, PartPump } from './part-pump.ts'
 import type {
@@ -91,7 +91,7 @@ function openTurns<Request>(
     conversationId: id,
     signal: over.signal,
     leave: (thrown) => {
-      const error = thrown === undefined ? null : toLiminalError(thrown)
+      const error = thrown === undefined ? null : (asLiminalError(thrown) ?? failureOf(conversation, thrown))
       over.abort(error ?? new LiminalError('CONVERSATION_CLOSED', `The responder for '${subject}' is done.`))
       conversation.leave(error)
     },
@@ -109,7 +109,7 @@ function openTurns<Request>(
 }
 
 function failureOf({ subject, id }: ConversationInfo, cause: unknown): LiminalError {
-  const why = cause instanceof Error ? cause.message : describe(cause)
+  const why = textOf(cause)
   const error = new LiminalError('RESPONDER_FAILED', `The responder for '${subject}' failed: ${why}`, { cause })
   sayBehaviourFailed(subject, id, error)
   return error
@@ -139,17 +139,20 @@ class BehaviourParticipant<Request> implements Participant {
 
   receive(message: ParticipantMessage, done: MessageFate): void {
     let result: unknown
+    let later: Promise<unknown> | null
     try {
       const request = this.#decode(message.payload)
       // The responder's type parameter is its word for what requests are.
       result = this.#behaviour(request as Request, new Context(this.#conversation, message))
+      // Also to ask whether it is a promise may run code of the behaviour.
+      later = isThenable(result) ? Promise.resolve(result) : null
     } catch (thrown) {
       queueMicrotask(() => this.#threw(thrown, done))
       return
     }
     // Who answers at once needs no promise. The answer still comes after what else this turn has brought, as everybody's does.
-    if (isThenable(result)) {
-      Promise.resolve(result).then(
+    if (later !== null) {
+      later.then(
         (value) => this.#settle(value, message, done),
         (thrown: unknown) => this.#threw(thrown, done),
       )
@@ -199,7 +202,7 @@ class BehaviourParticipant<Request> implements Participant {
 
   #threw(thrown: unknown, done: MessageFate): void {
     if (isHandedBack(thrown)) done.handBack(handedBack(thrown))
-    else if (thrown instanceof UnreadableRequest) done.fail(thrown.error)
+    else if (isUnreadable(thrown)) done.fail(thrown.error)
     else done.fail(failureOf(this.#conversation, thrown))
   }
 
@@ -208,7 +211,7 @@ class BehaviourParticipant<Request> implements Participant {
       // A behaviour may keep what it was asked.
       return this.#payload === 'bytes' ? ownBytes(payload) : decodePayload(payload, this.#payload)
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : describe(cause)
+      const why = textOf(cause)
       const message = `The responder for '${this.#conversation.subject}' takes JSON. ${why}`
       throw new UnreadableRequest(new LiminalError('PAYLOAD_INVALID', message, { cause }))
     }
@@ -216,7 +219,12 @@ class BehaviourParticipant<Request> implements Participant {
 }
 
 function handedBack(thrown: Error): HandedBackError {
-  return thrown instanceof HandedBackError ? thrown : new HandedBackError(thrown.message, { cause: thrown })
+  const own = asLiminalError(thrown)
+  return own instanceof HandedBackError ? own : new HandedBackError(textOf(thrown), { cause: thrown })
+}
+
+function isUnreadable(thrown: unknown): thrown is UnreadableRequest {
+  return isError(thrown) && thrown instanceof UnreadableRequest
 }
 
 /** The request never reached the behaviour. */

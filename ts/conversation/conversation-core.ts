@@ -5,6 +5,7 @@ import { ownBytes } from '../payload.ts'
 import { type Exit, type ExitReason, exitError, exitNormal, type PassiveProcess } from '../process/index.ts'
 import { type CausalContext, NO_CAUSE } from '../protocol/index.ts'
 import { HandedBackError } from '../routing/index.ts'
+import { asLiminalError, textOf } from '../thrown.ts'
 import { throwIfAborted, type WaitLimits } from '../waiting.ts'
 import type { MessageTerms } from './abandonable-message.ts'
 import { type ConversationEvent, ConversationHistory } from './conversation-history.ts'
@@ -468,6 +469,8 @@ function handedBackError(error: LiminalError): HandedBackError {
 }
 
 function asFailure(error: unknown, subject: string): LiminalError {
-  if (error instanceof LiminalError) return error
-  return new LiminalError('RESPONDER_FAILED', `The responder for '${subject}' failed.`, { cause: error })
+  return (
+    asLiminalError(error) ??
+    new LiminalError('RESPONDER_FAILED', `The responder for '${subject}' failed: ${textOf(error)}`, { cause: error })
+  )
 }

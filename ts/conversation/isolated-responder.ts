@@ -4,6 +4,7 @@ import { Deferred } from '../deferred.ts'
 import { LiminalError } from '../errors.ts'
 import type { PayloadKind } from '../payload.ts'
 import { type Exit, type Process, type RestartBackoff, Supervisor, Thread } from '../process/index.ts'
+import { asLiminalError } from '../thrown.ts'
 import { MAX_TIMEOUT_MS, waitFor } from '../waiting.ts'
 import type { ConversationRegistry } from './conversation-registry.ts'
 import type { Registration } from './source-registration.ts'
@@ -190,9 +191,8 @@ export class IsolatedResponder {
     this.#isClosing = true
     const { cause } = reason
     const error =
-      cause instanceof LiminalError
-        ? cause
-        : new LiminalError('PROCESS_GONE', `The threads of the responder of '${this.#subject}' were ended.`, { cause })
+      asLiminalError(cause) ??
+      new LiminalError('PROCESS_GONE', `The threads of the responder of '${this.#subject}' were ended.`, { cause })
     this.#ready.reject(error)
     this.#owner.ended(error)
   }

@@ -8,7 +8,12 @@ export function participantGone(subject: string, reason: ExitReason): LiminalErr
 
 /** Whether the participant that an error tells of ended normally: it may have done what it was at. */
 export function endedNormally({ cause }: LiminalError): boolean {
-  return typeof cause === 'object' && cause !== null && 'is' in cause && cause.is === 'normal'
+  try {
+    return typeof cause === 'object' && cause !== null && 'is' in cause && cause.is === 'normal'
+  } catch {
+    // A cause that refuses to be read is none of ours.
+    return false
+  }
 }
 
 const ENDINGS: Record<ExitReason['is'], string> = {

@@ -8,7 +8,7 @@ import {
   type ExitListener,
   HandedBackError,
 } from '../routing/index.ts'
-import { toLiminalError } from '../thrown.ts'
+import { asLiminalError, toLiminalError } from '../thrown.ts'
 import type { ConversationCore } from './conversation-core.ts'
 import type { ExchangeObserver } from './exchange.ts'
 import { endedNormally } from './participant-gone.ts'
@@ -115,12 +115,13 @@ function isUndone(error: LiminalError): boolean {
 
 /** Somebody else may do it: nothing was sent, or whoever had it is no more. */
 function undone(thrown: unknown): HandedBackError {
-  if (thrown instanceof HandedBackError) return thrown
   const error = toLiminalError(thrown)
+  if (error instanceof HandedBackError) return error
   return new HandedBackError(error.message, { cause: error })
 }
 
 function abandoned(reason: unknown): LiminalError {
-  if (reason instanceof LiminalError) return reason
-  return new LiminalError('ABORTED', 'Nobody waits for this message any more.', { cause: reason })
+  return (
+    asLiminalError(reason) ?? new LiminalError('ABORTED', 'Nobody waits for this message any more.', { cause: reason })
+  )
 }

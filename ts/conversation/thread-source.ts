@@ -11,7 +11,7 @@ import type {
 } from '../process/index.ts'
 import { thrownInThread } from '../process/index.ts'
 import { HandedBackError } from '../routing/index.ts'
-import { toLiminalError } from '../thrown.ts'
+import { textOf, toLiminalError } from '../thrown.ts'
 import { sayBehaviourFailed } from './diagnostics.ts'
 import type {
   AbandonListener,
@@ -120,8 +120,8 @@ class ThreadParticipant implements Participant {
       // Bytes in memory of their own: the thread gets a copy of all the memory that a view is of.
       request = payload === 'bytes' ? new Uint8Array(message.payload) : decodePayload(message.payload, payload)
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause)
-      done.fail(new LiminalError('PAYLOAD_INVALID', `The responder for '${subject}' takes JSON. ${why}`, { cause }))
+      const text = `The responder for '${subject}' takes JSON. ${textOf(cause)}`
+      done.fail(new LiminalError('PAYLOAD_INVALID', text, { cause }))
       return
     }
     const { attempt, key, deadline, causal, inParts, replyRequested: resultWanted } = message

@@ -105,14 +105,14 @@ export class BodyRecord<M> extends ProcessRecord implements BodyProcess<M>, Mail
 
   #begin(body: Body<M>, self: Self<M>): void {
     this.#hasBegun = true
-    let result: unknown
+    let result: Promise<unknown>
     try {
-      result = body(self)
+      result = Promise.resolve(body(self))
     } catch (error) {
       this.#failed(error)
       return
     }
-    Promise.resolve(result).then(
+    result.then(
       () => this.kernel.end(this, exitNormal()),
       (error: unknown) => this.#failed(error),
     )

@@ -1,4 +1,5 @@
 import { LiminalError } from '../errors.ts'
+import { nameOf } from '../thrown.ts'
 
 /** How a consumer ended. The shape is that of a process's exit reason. */
 export interface ConsumerExit {
@@ -70,7 +71,7 @@ export class HandedBackError extends LiminalError {
 
 /** Whether a consumer gives a message back with this: also one from another copy of the package, or from a thread. */
 export function isHandedBack(thrown: unknown): thrown is Error {
-  return thrown instanceof Error && thrown.name === 'HandedBackError'
+  return nameOf(thrown) === 'HandedBackError'
 }
 
 /**

@@ -264,14 +264,14 @@ export class Dispatcher {
     this.#inFlight++
     this.roster.chosen(member, before)
     if (member.available === 0) member.fullSince = ++this.#clock
-    let completion: unknown
+    let completion: Promise<unknown>
     try {
-      completion = member.consumer.deliver(dispatch.message, attempt)
+      completion = Promise.resolve(member.consumer.deliver(dispatch.message, attempt))
     } catch (error) {
       this.#rejected(attempt, error)
       return
     }
-    Promise.resolve(completion).then(
+    completion.then(
       (value) => this.#completed(attempt, value),
       (error: unknown) => this.#rejected(attempt, error),
     )

@@ -1,5 +1,6 @@
 import { checkName, checkOptions, describe } from '../arguments.ts'
 import { LiminalError } from '../errors.ts'
+import { asSentence, textOf } from '../thrown.ts'
 import { checkWait, waitFor } from '../waiting.ts'
 import type { ConsumerView } from './consumer.ts'
 import { functionHash } from './source-hash.ts'
@@ -122,12 +123,15 @@ class InProcessRouting implements RoutingFunction {
 
   choose(request: RoutingRequest): Choice | Promise<Choice> {
     let choice: unknown
+    let later: PromiseLike<unknown> | null
     try {
       choice = this.#choose(request)
+      // Also to ask whether it is a promise may run code of the function's author.
+      later = isThenable(choice) ? choice : null
     } catch (cause) {
       throw crashed(this, cause)
     }
-    return isThenable(choice) ? this.#await(choice) : checkChoice(this, choice)
+    return later === null ? checkChoice(this, choice) : this.#await(later)
   }
 
   async #await(choice: PromiseLike<unknown>): Promise<Choice> {
@@ -148,8 +152,7 @@ class InProcessRouting implements RoutingFunction {
 
 /** The error of a function that threw or rejected. */
 export function crashed(routing: Pick<RoutingFunction, 'name' | 'hash'>, cause: unknown): RoutingError {
-  const why = cause instanceof Error ? cause.message : describe(cause)
-  return new RoutingError('crashed', routing, `failed: ${why}`, cause)
+  return new RoutingError('crashed', routing, `failed: ${asSentence(textOf(cause))}`, cause)
 }
 
 /** @throws RoutingError `crashed` for what is neither an id nor `null`. */

@@ -2,6 +2,7 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import { codec } from '../codec/index.ts'
 import { LiminalError } from '../errors.ts'
 import { decodePayload, encodePayload } from '../payload.ts'
+import { textOf } from '../thrown.ts'
 import { inspectDefinition } from './definition.ts'
 import { SchemaViolationError, violationsOf } from './violations.ts'
 
@@ -115,5 +116,5 @@ function countMembers(value: unknown): number {
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  return textOf(error)
 }

@@ -29,7 +29,7 @@ import {
   withHead,
 } from '../../protocol/index.ts'
 import type { DispatchOutcome } from '../../routing/index.ts'
-import { toLiminalError } from '../../thrown.ts'
+import { isError, textOf, toLiminalError } from '../../thrown.ts'
 import { timeoutError } from '../../waiting.ts'
 import type { SessionContext } from '../context.ts'
 import { type AskedKeeper, Entry, Pending } from './asked.ts'
@@ -379,8 +379,8 @@ function unanswerable(subject: string): LiminalError {
 function failureOf(thrown: unknown): LiminalError {
   const error = toLiminalError(thrown)
   const { cause } = error
-  if (error.code !== 'RESPONDER_FAILED' || !(cause instanceof Error)) return error
-  return new LiminalError('RESPONDER_FAILED', `${error.message} ${cause.message}`, { cause })
+  if (error.code !== 'RESPONDER_FAILED' || !isError(cause)) return error
+  return new LiminalError('RESPONDER_FAILED', `${error.message} ${textOf(cause)}`, { cause })
 }
 
 function closedUnderway(entry: Entry): LiminalError {

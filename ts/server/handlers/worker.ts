@@ -1,4 +1,4 @@
-import { checkName, describe } from '../../arguments.ts'
+import { checkName } from '../../arguments.ts'
 import { workerTags } from '../../bus/index.ts'
 import { Deque } from '../../deque.ts'
 import { LiminalError } from '../../errors.ts'
@@ -14,7 +14,7 @@ import {
   type WorkerRegistration,
 } from '../../protocol/index.ts'
 import { MAX_TAGS } from '../../routing/index.ts'
-import { toLiminalError } from '../../thrown.ts'
+import { textOf, toLiminalError } from '../../thrown.ts'
 import { waitFor } from '../../waiting.ts'
 import type { SessionContext } from '../context.ts'
 import { sayWorkerHookFailed, sayWorkerRefused, sayWorkerRegistered, sayWorkerUnregistered } from '../diagnostics.ts'
@@ -136,7 +136,7 @@ export class Workers {
     try {
       await this.#ask(worker)
     } catch (thrown) {
-      if (!this.#isGone) this.#refuse(frame, reasonOf(thrown))
+      if (!this.#isGone) this.#refuse(frame, textOf(thrown))
       return
     }
     if (this.#isGone || this.#context.refusing !== null) {
@@ -243,10 +243,6 @@ function unfit(registration: WorkerRegistration): string | null {
     for (const tag of workerTags(registration)) checkName('namespace, activity type or node', tag)
     return null
   } catch (error) {
-    return reasonOf(error)
+    return textOf(error)
   }
-}
-
-function reasonOf(thrown: unknown): string {
-  return thrown instanceof Error && typeof thrown.message === 'string' ? thrown.message : describe(thrown)
 }
