@@ -246,7 +246,7 @@ describe('a behaviour of several turns', () => {
     await expect(failed.request('error')).rejects.toBe(enough)
     await expect(failed.closed).rejects.toBe(enough)
     const odd = await made.converse('talk')
-    await failure(() => odd.request('thrown'), 'INTERNAL')
+    expect((await failure(() => odd.request('thrown'), 'RESPONDER_FAILED')).message).toContain('mine')
     made.respond('shy', {
       open: (conversation) => {
         conversation.leave(enough)

@@ -6,7 +6,7 @@ import { createBus } from '../../ts/bus/index.ts'
 import { connect } from '../../ts/client/index.ts'
 import { serve } from '../../ts/server/index.ts'
 import { failure, keep, pair, settled, streams, until } from './harness.ts'
-import { publishAck, ScriptedServer, subscribeAck } from './scripted-server.ts'
+import { PONG, publishAck, ScriptedServer, subscribeAck } from './scripted-server.ts'
 
 describe('close', () => {
   it('fails what is underway, says goodbye behind what was written, and ends the connection', async () => {
@@ -26,12 +26,13 @@ describe('close', () => {
       failure(bus.respond('work', () => 1).ready(), 'CLOSED'),
     ]
     const closing = bus.close()
-    await Promise.all(pending)
     const types: string[] = []
     for (let frame = await peer.next(); ; frame = await peer.next()) {
       types.push(frame.type)
+      if (frame.type === 'Ping') peer.send(PONG)
       if (frame.type === 'Disconnect') break
     }
+    await Promise.all(pending)
     expect(types.slice(0, 3)).toEqual(['Publish', 'Publish', 'Publish'])
     await closing
     await peer.ended

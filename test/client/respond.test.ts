@@ -8,10 +8,11 @@ import {
   IN_PARTS,
   REPLY_REQUESTED,
   ReasonCode,
+  reasonOf,
   withHead,
 } from '../../ts/protocol/index.ts'
 import { failure, pair, settled, streams, until } from './harness.ts'
-import { envelope, type FrameOf, type ScriptedPeer, textOf } from './scripted-server.ts'
+import { envelope, type FrameOf, PONG, type ScriptedPeer, textOf } from './scripted-server.ts'
 
 function open(streamId: number, conversationId: bigint, subject: string): Frame {
   return { type: 'ConversationOpen', flags: 0, streamId, conversationId, subject }
@@ -280,9 +281,37 @@ describe('a responder', () => {
     const closed = bus.close()
     const replies = [await peer.expect('ConversationMessage'), await peer.expect('ConversationMessage')]
     expect(replies.map((reply) => textOf(reply).slice(0, 2))).toEqual(['"a', '"b'])
+    await peer.expect('ConversationClose')
+    await peer.expect('Ping')
+    peer.send(PONG)
     await peer.expect('Disconnect')
     peer.kill()
     await closed
+  })
+
+  it('that its bus closes refuses as undone what the server sends before it knows', async () => {
+    const { bus, peer } = await pair()
+    let isBegun = false
+    bus.respond('work', () => {
+      isBegun = true
+    })
+    await registered(peer)
+    const closed = bus.close()
+    await peer.expect('ConversationClose')
+    await peer.expect('Ping')
+    peer.send(open(2, 1n, 'work'), ask(4, 1n, '"a"'), PONG)
+    expect(await peer.expect('ConversationError')).toMatchObject({
+      streamId: 2,
+      reasonCode: reasonOf('PARTICIPANT_GONE'),
+    })
+    expect(await peer.expect('ConversationError')).toMatchObject({
+      streamId: 4,
+      reasonCode: reasonOf('PARTICIPANT_GONE'),
+    })
+    await peer.expect('Disconnect')
+    peer.kill()
+    await closed
+    expect(isBegun).toBe(false)
   })
 
   it.each(['the responder', 'the bus'])('listens to its signal no longer once %s is closed', async (which) => {

@@ -88,6 +88,9 @@ export class ScriptedPeer {
   }
 }
 
+/** The answer to a Ping. */
+export const PONG: Frame = { type: 'Pong', flags: 0, streamId: 0 }
+
 /** A server that does what a test tells it to, frame by frame. */
 export class ScriptedServer {
   readonly url: string

@@ -6,6 +6,7 @@ import { type WaitLimits, waitFor } from '../waiting.ts'
 import { Backlog, type Call } from './backlog.ts'
 import type { Connection } from './connection.ts'
 import { dial } from './dial.ts'
+import { hasLeft, takeLeave } from './farewell.ts'
 import { InboundConversations } from './inbound-conversations.ts'
 import { InboundPushes } from './inbound-pushes.ts'
 import type { Settings } from './options.ts'
@@ -25,7 +26,7 @@ const MAX_WAITING_CALLS = 65_536
 const WAITING_OUTBOXES = 8
 /** How long `close` waits for the server to take what was written. */
 const FAREWELL_MS = 1_000
-/** Of these, how long it waits for the answers to publishes: what is left is for the goodbye. */
+/** Of these, how long it waits for the answers to publishes, and for what the server still sends to be handed back: what is left is for the goodbye. */
 const LAST_ANSWERS_MS = 750
 
 /** What is set up again on every new connection. */
@@ -34,6 +35,8 @@ export interface Restorable {
   readonly channel: string | null
   /** Sets it up on a new connection. Resolves with whether that worked; never rejects. */
   attach(connection: Connection): Promise<boolean>
+  /** The bus says goodbye to the server that it is set up on: nothing new may come from there. */
+  leave?(): void
   /** The bus is closed. */
   end(error: LiminalError): void
 }
@@ -225,19 +228,19 @@ export class ClientCore {
     if (this.#closed !== null) return
     const connection = this.#connection
     const error = new LiminalError('CLOSED', 'The bus was closed.')
-    if (connection !== null) {
-      this.#settleDebts(connection)
-      connection.pushes?.leave()
-    }
-    this.#end(error)
-    if (connection !== null) {
+    if (connection === null) this.#end(error)
+    else {
       const started = performance.now()
+      this.#settleDebts(connection)
+      const left = takeLeave(connection, this.restorables, error)
+      this.#end(error)
       connection.streams.lose(error, (owner) => owner instanceof PublishLane)
-      connection.inbound?.lost(error)
-      connection.inbound = null
-      await this.#awaitLastAnswers(connection)
+      const [isClean] = await Promise.all([
+        hasLeft(left, connection, LAST_ANSWERS_MS),
+        this.#awaitLastAnswers(connection),
+      ])
       connection.streams.lose(error)
-      await connection.finish(FAREWELL_MS - (performance.now() - started))
+      await connection.finish(FAREWELL_MS - (performance.now() - started), isClean)
     }
     this.status.enter({ type: 'closed', error: null })
   }

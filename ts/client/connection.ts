@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import { renewTurn } from '../bus/index.ts'
 import type { FrameBatch, FrameDecoder } from '../codec/index.ts'
+import { Deferred } from '../deferred.ts'
 import { Deque } from '../deque.ts'
 import { LiminalError, ProtocolError } from '../errors.ts'
 import { Outbox } from '../pressure/index.ts'
@@ -17,6 +18,7 @@ import {
   ROW_WIDTH,
 } from '../protocol/index.ts'
 import { toLiminalError } from '../thrown.ts'
+import type { InboundConversations } from './inbound-conversations.ts'
 import type { InboundPushes } from './inbound-pushes.ts'
 import type { Settings } from './options.ts'
 import { errorFromPeer } from './peer-error.ts'
@@ -56,7 +58,7 @@ export class Connection {
   /** Bytes of those that are kept for another attempt. */
   retainedBytes = 0
   /** Who takes the frames of streams that the server opened. */
-  inbound: StreamOwner | null = null
+  inbound: InboundConversations | null = null
   /** Told once when the connection is gone, after all its streams. */
   onLost: ((error: LiminalError) => void) | null = null
 
@@ -75,6 +77,7 @@ export class Connection {
   #silentIntervals = 0
   #waitingDeliveryBytes = 0
   #error: LiminalError | null = null
+  readonly #over = new Deferred<void>()
 
   constructor(socket: Socket, address: ServerAddress, settings: Settings) {
     this.#socket = socket
@@ -103,6 +106,11 @@ export class Connection {
   /** Whether frames can be written. */
   get open(): boolean {
     return this.#phase === 'open'
+  }
+
+  /** Settles when the connection is gone. */
+  get over(): Promise<void> {
+    return this.#over.promise
   }
 
   /** Why the connection is gone; `null` while it is not. */
@@ -188,6 +196,7 @@ export class Connection {
     this.#socket.destroy()
     this.#settleReady?.reject(error)
     this.#settleReady = null
+    this.#over.resolve()
     if (finishing) return
     this.streams.lose(error)
     this.inbound?.lost(error)
@@ -197,10 +206,13 @@ export class Connection {
 
   /**
    * Says goodbye, so that everything written before arrives: resolves when the server has closed its side, or after `deadlineMs`. Streams are not told.
+   *
+   * @param isClean whether nothing that the server has sent can be left undone here. Otherwise the connection ends without Disconnect, which would say so: the server then
+   * gives to others what was not answered.
    */
-  async finish(deadlineMs: number): Promise<void> {
+  async finish(deadlineMs: number, isClean = true): Promise<void> {
     if (this.#phase !== 'open') return
-    this.write({ type: 'Disconnect', flags: 0, streamId: 0 })
+    if (isClean) this.write({ type: 'Disconnect', flags: 0, streamId: 0 })
     this.#phase = 'finishing'
     this.#stopKeepalive()
     this.outbox.finish()
@@ -228,7 +240,7 @@ export class Connection {
       const rows = Math.max(1, columns[at + Column.RUN])
       if (stream === 0) this.#control(batch, row, columns[at + Column.TYPE])
       else if ((stream & 1) === 1) this.#ownerOf(batch, row, stream)?.receive(batch, row, rows)
-      else this.inbound?.receive(batch, row, rows)
+      else this.inbound?.receive(batch, row)
       if (this.#phase === 'lost' || this.#phase === 'finishing') return false
       row += rows
     }

@@ -34,6 +34,8 @@ export class InboundConversations implements StreamOwner {
   /** Requests whose replies go out in parts, by their streams. */
   readonly #streaming = new Map<number, AbandonableMessage>()
   readonly #subject = new LastText()
+  /** What ends the bus. */
+  #leaving: LiminalError | null = null
 
   constructor(core: ClientCore, connection: Connection) {
     this.#core = core
@@ -77,6 +79,14 @@ export class InboundConversations implements StreamOwner {
     for (const conversation of conversations) conversation.close(false, null)
   }
 
+  /** The bus says goodbye: what is underway is aborted, and what still comes is refused as undone. Returns whether anything may come. */
+  leave(error: LiminalError): boolean {
+    const mayCome = this.#conversations.size > 0 || this.#core.responders.size > 0
+    this.#leaving = error
+    this.lost(error)
+    return mayCome
+  }
+
   /** Tells the server what became of a request, or of a conversation on the stream of its open. */
   refuse(stream: number, key: number | bigint, error: LiminalError): void {
     const connection = this.#connection
@@ -93,7 +103,7 @@ export class InboundConversations implements StreamOwner {
   }
 
   #open(id: number | bigint, subject: string, stream: number): void {
-    const responder = this.#core.responders.next(subject)
+    const responder = this.#leaving === null ? this.#core.responders.next(subject) : undefined
     if (responder === undefined) {
       const text = `Nobody answers '${subject}' on this connection any more.`
       this.refuse(stream, id, new LiminalError('PARTICIPANT_GONE', text))
@@ -118,7 +128,11 @@ export class InboundConversations implements StreamOwner {
     const id = batch.key(row)
     const conversation = this.#conversations.get(id)
     if (conversation !== undefined) conversation.message(batch, row, stream, flags)
-    else if ((flags & REPLY_REQUESTED) !== 0) {
+    else if ((flags & REPLY_REQUESTED) === 0) return
+    else if (this.#leaving !== null) {
+      const text = `Request ${stream} was not begun: the bus of the responder was closed.`
+      this.refuse(stream, id, new LiminalError('PARTICIPANT_GONE', text))
+    } else {
       const text = `No conversation ${id} is open towards this connection.`
       this.refuse(stream, id, new LiminalError('CONVERSATION_NOT_FOUND', text))
     }

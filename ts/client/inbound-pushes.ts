@@ -80,11 +80,12 @@ export class InboundPushes {
     this.registrations.lost(error)
   }
 
-  /** The bus says goodbye: takes no more, and hands back what is underway at once. */
-  leave(): void {
+  /** The bus says goodbye: takes no more, and hands back what is underway at once, and what still comes. Resolves once the server pushes no work any more. */
+  leave(): Promise<void> {
     this.#leaving = true
-    this.registrations.leave()
-    for (const push of this.#underway.values()) this.handBack(push, 'The bus of the worker was closed.')
+    const left = this.registrations.leave()
+    for (const push of this.#underway.values()) this.handBack(push, 'The bus was closed.')
+    return left
   }
 
   /** Whether a push is underway. */
@@ -183,9 +184,12 @@ export class InboundPushes {
   }
 
   #nobodyTakes(key: number | bigint, work: WorkHead | null): void {
-    if (work !== null || this.#leaving)
-      this.#decline(key, work, 'PARTICIPANT_GONE', 'No worker is registered on this connection any more.')
+    if (work !== null || this.#leaving) this.#decline(key, work, 'PARTICIPANT_GONE', this.#goneText())
     else this.#refuse(key, null, new LiminalError('NO_RESPONDER', 'Nobody takes pushes on this connection.'))
+  }
+
+  #goneText(): string {
+    return this.#leaving ? 'The bus was closed.' : 'No worker is registered on this connection any more.'
   }
 
   /** Gives back what was not begun. */

@@ -81,7 +81,8 @@ export interface RemoteBus extends Bus {
   onPush(handler: PushHandler): () => void
   /**
    * Ends everything, and always resolves, within about a second. Calls that were not yet written, subscriptions, requests and conversations end at once with `CLOSED`.
-   * What workers have underway is handed back at once.
+   * What workers have underway is handed back at once, and so is what the server sends to workers and responders before it knows: others get it. What a responder is at
+   * fails with `PARTICIPANT_GONE`: close the responder first, with a grace, to let it finish.
    * Publishes that were written get up to 750 ms for their receipts; those still unanswered then reject with `CLOSED`: whether they happened is unknown.
    * The goodbye follows behind all that was written, in what is left of the second. Idempotent.
    */

@@ -105,6 +105,12 @@ export class ResponderLink implements StreamOwner, Restorable {
     )
   }
 
+  /** See Restorable. */
+  leave(): void {
+    const connection = this.#connection
+    if (connection?.open) this.#core.frames.close(connection.outbox, this.#stream, this.#stream, 0)
+  }
+
   /** The bus is closed. */
   end(error: LiminalError): void {
     this.#over()

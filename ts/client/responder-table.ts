@@ -4,6 +4,11 @@ import type { ResponderLink } from './responder-link.ts'
 export class ResponderTable {
   readonly #bySubject = new Map<string, ResponderLink[]>()
 
+  /** Subjects that are answered. */
+  get size(): number {
+    return this.#bySubject.size
+  }
+
   add(responder: ResponderLink): void {
     const responders = this.#bySubject.get(responder.subject)
     if (responders === undefined) this.#bySubject.set(responder.subject, [responder])

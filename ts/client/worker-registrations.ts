@@ -1,3 +1,4 @@
+import { Deferred } from '../deferred.ts'
 import type { LiminalError } from '../errors.ts'
 import { Capability, WORKER_LEAVE, type WorkerRegisterAck } from '../protocol/index.ts'
 import type { Connection } from './connection.ts'
@@ -15,6 +16,7 @@ export class WorkerRegistrations {
   #leaving: WorkerLink[] = []
   /** Whose registration the server holds, by all that is known. */
   #held: WorkerLink | null = null
+  #left: Deferred<void> | null = null
 
   constructor(connection: Connection) {
     this.#connection = connection
@@ -37,10 +39,17 @@ export class WorkerRegistrations {
     this.#settleHeld()
   }
 
-  /** The bus says goodbye to the server: whatever it still answers has nobody to tell. */
-  leave(): void {
+  /**
+   * The bus says goodbye to the server: whatever it still answers has nobody to tell. Resolves once it holds no registration, as far as it can be told: what it pushed
+   * before came before.
+   */
+  leave(): Promise<void> {
     if (this.#held !== null && !this.#leaving.includes(this.#held)) this.#take(this.#held)
     for (const link of this.#all()) link.left()
+    const left = new Deferred<void>()
+    this.#left = left
+    this.#settleLeft()
+    return left.promise
   }
 
   acknowledged({ flags, outcome }: WorkerRegisterAck): void {
@@ -58,6 +67,7 @@ export class WorkerRegistrations {
       }
     }
     this.#settleHeld()
+    this.#settleLeft()
   }
 
   /** The connection is gone. */
@@ -98,6 +108,10 @@ export class WorkerRegistrations {
     if (this.#connection.granted(Capability.WORK)) this.#take(held)
     // There is no way to tell such a server: it goes on, and what it pushes stays unanswered.
     else held.left()
+  }
+
+  #settleLeft(): void {
+    if (!this.#connection.granted(Capability.WORK) || this.#all().size === 0) this.#left?.resolve()
   }
 
   #take(link: WorkerLink): void {

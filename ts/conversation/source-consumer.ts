@@ -61,7 +61,7 @@ export class SourceConsumer implements Consumer<Work, Uint8Array> {
         },
         failed: (error: LiminalError): void => {
           // The group hears of an exit by itself, and knows what to do about it.
-          if (!(this.#registration.isOver && isExit(error))) reject(isUndone(error) ? undone(error) : error)
+          if (!isExit(error, this.#registration)) reject(isUndone(error) ? undone(error) : error)
           over()
         },
         crashed: (error: LiminalError, reason: ExitReason): void => {
@@ -103,9 +103,12 @@ export class SourceConsumer implements Consumer<Work, Uint8Array> {
   }
 }
 
-/** A message that was handed back, or ended with the bus, is not what the exit of its source says, even if that is over by now. */
-function isExit(error: LiminalError): boolean {
-  return error.code === 'PARTICIPANT_GONE' && !(error instanceof HandedBackError)
+/**
+ * Whether the error tells of the exit of the source itself. A message that was handed back, or that its participant alone is lost for, is not what that exit says, even if
+ * the source is over by now: one that was withdrawn ends with its last participant.
+ */
+function isExit(error: LiminalError, { process }: SourceRegistration): boolean {
+  return process.over !== null && error.code === 'PARTICIPANT_GONE' && error.cause === process.over.reason
 }
 
 /** A participant that ended normally may have done it. */
