@@ -16,10 +16,15 @@ export const MAX_TIMEOUT_MS = 2_147_483_647
 /** @throws LiminalError `INVALID_ARGUMENT` for limits that cannot be kept. */
 export function checkWait(limits: WaitLimits): void {
   const { timeoutMs, signal } = limits
-  if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs >= 0 && timeoutMs <= MAX_TIMEOUT_MS)) {
-    throw invalidArgument('timeoutMs', `a number of milliseconds from 0 to ${MAX_TIMEOUT_MS}`, timeoutMs)
-  }
+  checkDuration('timeoutMs', timeoutMs)
   checkSignal(signal)
+}
+
+/** @throws LiminalError `INVALID_ARGUMENT` unless it is a time that a timer keeps (or `undefined`). */
+export function checkDuration(argument: string, value: unknown): void {
+  if (value !== undefined && !(typeof value === 'number' && value >= 0 && value <= MAX_TIMEOUT_MS)) {
+    throw invalidArgument(argument, `a number of milliseconds from 0 to ${MAX_TIMEOUT_MS}`, value)
+  }
 }
 
 /** @throws LiminalError `INVALID_ARGUMENT` unless it is an AbortSignal (or `undefined`). */

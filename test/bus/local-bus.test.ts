@@ -242,7 +242,7 @@ describe('closing a bus', () => {
     })
     withdraw()
     const closing = made.close().then(() => steps.push('closed'))
-    await failure(() => made.ask('still', 1), 'CLOSED')
+    await failure(() => made.ask('still', 1), 'SHUTTING_DOWN')
     done.resolve()
     await closing
     expect(steps).toEqual(['"here"', 'true', 'false', 'listener', 'closed'])

@@ -248,6 +248,40 @@ export function survivingTests(setup: Setup): void {
     expect(failed.compensation).toMatchObject({ is: 'failed', error: { message: 'cannot cancel' } })
   })
 
+  it.each(['its own time', 'that of the bus'])('waits for a compensation no longer than %s', async (whose) => {
+    const backing = await setup()
+    const [asker, one] = [await backing.bus(), await backing.bus()]
+    const [begun, compensating, aborted] = [deferred(), deferred(), deferred<unknown>()]
+    const responder = one.respond('book', () => {
+      begun.resolve()
+      return never()
+    })
+    await responder.ready()
+    const compensate = ({ signal }: Crash): Promise<never> => {
+      signal.addEventListener('abort', () => aborted.resolve(signal.reason))
+      compensating.resolve()
+      return never()
+    }
+    const compensationMs = whose === 'its own time' ? 20 : 3_600_000
+    const onCrash = { compensate, compensationMs }
+    const pending = failure(() => asker.ask('book', 1, { onCrash, timeoutMs: 20_000 }), 'PARTICIPANT_GONE')
+    await begun.promise
+    backing.crash(one, responder)
+    await compensating.promise
+    if (whose === 'that of the bus') await asker.close()
+    const code = whose === 'its own time' ? 'TIMEOUT' : 'CLOSED'
+    expect(await pending).toMatchObject({ compensation: { is: 'failed', error: { code } } })
+    expect(await aborted.promise).toMatchObject({ code })
+  })
+
+  it('checks how long a compensation may take', async () => {
+    const asker = await (await setup()).bus()
+    for (const compensationMs of [-1, Number.NaN, '1']) {
+      const onCrash = { compensate: () => {}, compensationMs } as { compensate: () => void }
+      await failure(() => asker.ask('book', 1, { onCrash }), 'INVALID_ARGUMENT')
+    }
+  })
+
   it('runs no compensation for an answer', async () => {
     const backing = await setup()
     const [asker, one] = [await backing.bus(), await backing.bus()]

@@ -2,6 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { connect } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createBus } from '../../ts/bus/index.ts'
+import { connect as dial } from '../../ts/client/index.ts'
 import { CONFIRM, OPEN_OFFER, ReasonCode } from '../../ts/protocol/index.ts'
 import { SERVER_STATE, type ServerStateChanged, serve } from '../../ts/server/index.ts'
 import { deferred, extendedPeer, plainPeer, startServer, strangePeer } from './fixture.ts'
@@ -77,7 +78,7 @@ describe('closing a server', () => {
     const request = (await responder.until('ConversationMessage')).at(-1)
     if (request?.type !== 'ConversationMessage') throw new Error('no request')
     const closing = server.close()
-    await expect(server.bus.ask('work', 2)).rejects.toMatchObject({ code: 'NO_RESPONDER' })
+    await expect(server.bus.ask('work', 2)).rejects.toMatchObject({ code: 'SHUTTING_DOWN' })
     responder.send(messageFrame(request.conversationId, '"done"', { streamId: request.streamId }))
     expect(await answer).toBe('done')
     await responder.until('Disconnect')
@@ -257,11 +258,86 @@ describe('closing a server', () => {
     server.bus.respond('slow', () => reply.promise)
     const pending = server.bus.ask('slow', 1, { timeoutMs: 20_000 })
     const closing = server.close({ graceMs: 20_000 })
-    await new Promise((resolve) => setImmediate(resolve))
     await expect(server.bus.ask('slow', 2)).rejects.toMatchObject({ code: 'SHUTTING_DOWN', retryable: true })
     reply.resolve('done')
     expect(await pending).toBe('done')
     await closing
     expect(server.bus.state).toBe('closed')
+  })
+
+  it('refuses new work on its own bus at once, and to serve that', async () => {
+    const server = await startServer()
+    const { bus } = server
+    const reply = deferred<string>()
+    const started = deferred()
+    bus.respond('slow', () => {
+      started.resolve()
+      return reply.promise
+    })
+    const peer = await plainPeer(server)
+    peer.send(openFrame(1n, 'slow'), messageFrame(1n, '1'))
+    await started.promise
+    const closing = server.close()
+    expect(bus.state).toBe('draining')
+    const refused = { code: 'SHUTTING_DOWN', retryable: true }
+    await expect(bus.ask('slow', 2)).rejects.toMatchObject(refused)
+    await expect(bus.dispatch('slow', 2)).rejects.toMatchObject(refused)
+    await expect(bus.converse('slow')).rejects.toMatchObject(refused)
+    expect(() => bus.respond('new', () => 1)).toThrow(expect.objectContaining(refused))
+    await expect(serve(bus, { port: 0 })).rejects.toMatchObject(refused)
+    reply.resolve('done')
+    expect(textOf(await peer.expect('ConversationMessage'))).toBe('"done"')
+    await peer.expect('Disconnect')
+    peer.socket.end()
+    await closing
+    await expect(serve(bus, { port: 0 })).rejects.toMatchObject({ code: 'CLOSED' })
+  })
+
+  it('tells everybody who still waits after the grace that it shuts down, and that a retry may help', async () => {
+    const server = await startServer()
+    server.bus.respond('never', () => new Promise(() => undefined))
+    const client = await dial(server.url, { reconnect: false })
+    onTestFinished(() => client.close())
+    const conversation = await client.converse('never')
+    const parts = async (): Promise<void> => {
+      for await (const part of client.stream('never', 1)) throw new Error(`a part: ${part}`)
+    }
+    const pending = [client.ask('never', 1), client.dispatch('never', 1), conversation.request(1), parts()]
+    const all = Promise.allSettled(pending)
+    // Everything that was asked is on its way before that.
+    await expect(client.ask('nobody', 1)).rejects.toMatchObject({ code: 'NO_RESPONDER' })
+    await server.close({ graceMs: 10 })
+    const shuttingDown = { status: 'rejected', reason: { code: 'SHUTTING_DOWN', retryable: true } }
+    expect(await all).toMatchObject(pending.map(() => shuttingDown))
+  })
+
+  it.each(['bus.close()', 'a later bus.close()'])('takes the grace of %s', async (which) => {
+    const bus = await createBus()
+    const server = await serve(bus, { port: 0 })
+    bus.respond('never', () => new Promise(() => undefined))
+    const peer = await plainPeer(server)
+    peer.send(openFrame(1n, 'never'), messageFrame(1n, '1'), { type: 'Ping', flags: 0, streamId: 0 })
+    await peer.expect('Pong')
+    const here = bus.ask('never', 1, { timeoutMs: 3_600_000 })
+    const failed = expect(here).rejects.toMatchObject({ code: 'CLOSED' })
+    const closing = which === 'bus.close()' ? null : bus.close({ graceMs: 3_600_000 })
+    if (closing !== null) expect([bus.state, server.state]).toEqual(['draining', 'draining'])
+    // Less than the 5 seconds that a server takes by itself.
+    const startedAt = performance.now()
+    await bus.close({ graceMs: 10 })
+    expect(performance.now() - startedAt).toBeLessThan(4_000)
+    await closing
+    await failed
+    await peer.ended
+    expect([bus.state, server.state]).toEqual(['closed', 'closed'])
+  })
+
+  it('rejects a grace that is none, here and on its bus', async () => {
+    const server = await startServer()
+    for (const graceMs of ['1', -1, Number.NaN] as unknown[] as number[]) {
+      await expect(server.close({ graceMs })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+      await expect(server.bus.close({ graceMs })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+    }
+    expect(server.state).toBe('listening')
   })
 })

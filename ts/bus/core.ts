@@ -14,11 +14,14 @@ export interface BusCore {
   /** Where the bus stands: nothing new may be begun on it unless it is open. */
   readonly state: BusState
   /**
-   * Registers what has to end before the bus does: `close()` calls it, and waits for it, while channels and conversations still work. Returns what
-   * takes the registration back.
+   * Registers what has to end before the bus does: `close()` calls it, and waits for it, while channels and conversations still work. A later `close()` with a shorter grace
+   * calls it again. Returns what takes the registration back.
    */
-  onClose(listener: () => void | Promise<void>): () => void
+  onClose(listener: CloseListener): () => void
 }
+
+/** Ends what runs on top of a bus. @param graceMs milliseconds that it has for what is underway; `undefined`: as it likes. */
+export type CloseListener = (graceMs: number | undefined) => void | Promise<void>
 
 const cores = new WeakMap<Bus, BusCore>()
 

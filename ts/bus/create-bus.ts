@@ -3,7 +3,7 @@ import { type ChannelDeclaration, ChannelRegistry, type IdempotencyLimits } from
 import { ConversationRegistry, echo, participantFromBehaviour } from '../conversation/index.ts'
 import { ProcessSystem } from '../process/index.ts'
 import { DEFAULT_MAX_FRAME_BYTES, DELIVER_HEAD_BYTES } from '../protocol/index.ts'
-import { MAX_TIMEOUT_MS } from '../waiting.ts'
+import { checkDuration } from '../waiting.ts'
 import { LocalBus } from './local-bus.ts'
 import type { SubscriptionQueueLimits } from './local-sink.ts'
 
@@ -125,10 +125,4 @@ function checkBusOptions(options: BusOptions): void {
   checkDuration('closeGraceMs', options.closeGraceMs)
   checkDuration('leaseMs', options.leaseMs)
   if (options.leaseMs === 0) throw invalidArgument('leaseMs', 'more than 0', options.leaseMs)
-}
-
-function checkDuration(argument: string, value: unknown): void {
-  if (value !== undefined && !(typeof value === 'number' && value >= 0 && value <= MAX_TIMEOUT_MS)) {
-    throw invalidArgument(argument, `a number of milliseconds from 0 to ${MAX_TIMEOUT_MS}`, value)
-  }
 }

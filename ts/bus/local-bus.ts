@@ -15,7 +15,7 @@ import { decodePayload, encodePayload, ownBytes } from '../payload.ts'
 import type { ProcessSystem } from '../process/index.ts'
 import type { ConsumerGroup, DispatchOutcome } from '../routing/index.ts'
 import { asLiminalError } from '../thrown.ts'
-import { throwIfAborted, waitFor } from '../waiting.ts'
+import { MAX_TIMEOUT_MS, throwIfAborted, waitFor } from '../waiting.ts'
 import type {
   AskOptions,
   Behaviour,
@@ -30,8 +30,9 @@ import type {
   TurnBehaviour,
 } from './bus.ts'
 import { actionOf, compensated, termsOf } from './compensation.ts'
-import { type BusCore, type BusState, setCore } from './core.ts'
+import { type BusCore, type BusState, type CloseListener, setCore } from './core.ts'
 import { dispatchWork, type GroupOptions } from './dispatch-work.ts'
+import { Grace } from './grace.ts'
 import { LocalChannel } from './local-channel.ts'
 import { checkOpen, checkSize, closedError, type LocalContext } from './local-context.ts'
 import { causalOf, LocalConversation, requestReply, streamParts } from './local-conversation.ts'
@@ -52,6 +53,9 @@ import {
 import { ThreadResponder } from './thread-responder.ts'
 import { nextTurn, spendTurn } from './turn.ts'
 import { checkWorkerOptions, type WorkerOptions, type WorkerRegistry, type WorkHandler } from './worker.ts'
+
+/** Milliseconds that a server may take beyond its grace. */
+const LAST_BYTES_MS = 1_000
 
 /** Who asks once has nobody to tell: the reply says it all. */
 const NOBODY: ConversationOwner = { ended: () => {} }
@@ -85,7 +89,11 @@ export class LocalBus implements Bus {
   readonly #workers: LocalWorkers
   /** Registers workers, which take the messages of a task queue under leases. */
   readonly worker: WorkerRegistry
-  readonly #closeListeners = new Set<() => void | Promise<void>>()
+  readonly #closeListeners = new Set<CloseListener>()
+  /** Those that a close has called. */
+  #called: readonly CloseListener[] = []
+  readonly #ending = new AbortController()
+  #grace: Grace | null = null
   #closing: Promise<void> | null = null
   #state: BusState = 'open'
 
@@ -103,7 +111,8 @@ export class LocalBus implements Bus {
         return () => this.#closeListeners.delete(listener)
       },
     }
-    this.#context = { core, subscriptionQueue: parts.subscriptionQueue, maxMessageBytes: parts.maxMessageBytes }
+    const { subscriptionQueue, maxMessageBytes } = parts
+    this.#context = { core, subscriptionQueue, maxMessageBytes, ending: this.#ending.signal }
     this.#workers = { conversations: parts.conversations, leaseMs: parts.leaseMs, open: new Set() }
     this.worker = { register: (registration, handler) => this.#register(registration, handler) }
     setCore(this, core)
@@ -128,7 +137,7 @@ export class LocalBus implements Bus {
       // The type parameter is the asker's word for what replies are.
       return (await requestReply(this.#context, core, payload, options, kind)) as Reply
     } catch (error) {
-      throw await compensated(onCrash, subject, request, error)
+      throw await compensated(onCrash, subject, request, error, this.#ending.signal)
     } finally {
       core.close()
     }
@@ -262,26 +271,31 @@ export class LocalBus implements Bus {
   }
 
   /**
-   * Ends everything: servers of this bus first, each as `Server.close` does. Then what is underway in this process has the grace; with the end of it handlers are aborted by their signals, and who
-   * waits gets `CLOSED`. While that lasts new work is refused with `SHUTTING_DOWN`. Always settles. Idempotent: the first call's grace holds.
+   * Ends everything: servers of this bus first, each as `Server.close` does. Then what is underway in this process has what is left of the grace; with the end of it handlers are
+   * aborted by their signals, and who waits gets `CLOSED`. While that lasts new work is refused with `SHUTTING_DOWN`. Always settles. Idempotent: the first call's grace
+   * holds, unless a later one gives a shorter one.
    *
-   * @param options Default: no grace. Who asks is in this process and can wait for its own replies.
    * @throws LiminalError `INVALID_ARGUMENT`; what went wrong with a server, once all else is closed.
    */
-  close(options: BusCloseOptions = {}): Promise<void> {
+  async close(options: BusCloseOptions = {}): Promise<void> {
     const graceMs = checkCloseGrace(options)
-    this.#closing ??= this.#close(graceMs)
-    return this.#closing
+    if (this.#closing === null) this.#closing = this.#close(graceMs)
+    else if (graceMs !== undefined) this.#hurry(graceMs)
+    await this.#closing
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
 
-  async #close(graceMs: number): Promise<void> {
-    this.#state = graceMs > 0 ? 'draining' : 'aborting'
-    const failure = await this.#closeWhatRunsOnTop()
-    if (graceMs > 0) await this.#finishUnderway(graceMs)
+  async #close(graceMs: number | undefined): Promise<void> {
+    const isGentle = (graceMs ?? 0) > 0 || this.#closeListeners.size > 0
+    this.#state = isGentle ? 'draining' : 'aborting'
+    const grace = new Grace(graceMs ?? 0)
+    this.#grace = grace
+    const failure = await this.#closeWhatRunsOnTop(graceMs)
+    await Promise.race([this.#parts.conversations.settled(), grace.over])
+    grace.stop()
     this.#state = 'aborting'
     const error = closedError()
     for (const worker of [...this.#workers.open]) await worker.close()
@@ -289,39 +303,41 @@ export class LocalBus implements Bus {
     // They end when what they are at is done, which is ended here.
     const threads = [...this.#threads].map((responder) => responder.close())
     this.#parts.conversations.closeAll(error)
+    this.#ending.abort(error)
     await Promise.all(threads)
     this.#parts.channels.closeAll(error)
     this.#state = 'closed'
     if (failure !== null) throw failure
   }
 
-  /** Waits for replies that are underway, as long as the grace lasts. */
-  async #finishUnderway(timeoutMs: number): Promise<void> {
-    const settled = this.#parts.conversations.settled()
-    try {
-      await waitFor(settled, { timeoutMs, what: 'Finishing what is underway' })
-    } catch {
-      // What is left is ended now.
-    }
+  /** Somebody who waits already is in a hurry. */
+  #hurry(graceMs: number): void {
+    if (this.#state !== 'draining') return
+    this.#grace?.shorten(graceMs)
+    // What comes of it is what the first call waits for.
+    for (const listener of this.#called) void (async () => listener(graceMs))().catch(() => {})
   }
 
   /** Servers first: their sessions finish what they have while the bus still works. Returns what went wrong with that. */
-  async #closeWhatRunsOnTop(): Promise<LiminalError | null> {
+  async #closeWhatRunsOnTop(graceMs: number | undefined): Promise<LiminalError | null> {
     const listeners = [...this.#closeListeners]
     this.#closeListeners.clear()
+    this.#called = listeners
     if (listeners.length === 0) return null
-    const closing = Promise.allSettled(listeners.map(async (listener) => listener()))
+    const closing = Promise.allSettled(listeners.map(async (listener) => listener(graceMs)))
+    // A server that is given longer than that has it, and a moment for its last bytes.
+    const timeoutMs = Math.min(Math.max(this.#parts.closeGraceMs, (graceMs ?? 0) + LAST_BYTES_MS), MAX_TIMEOUT_MS)
     try {
       const what = 'Closing the servers of the bus'
-      for (const result of await waitFor(closing, { timeoutMs: this.#parts.closeGraceMs, what })) {
+      for (const result of await waitFor(closing, { timeoutMs, what })) {
         if (result.status === 'rejected') throw result.reason
       }
       return null
     } catch (error) {
-      if (error instanceof LiminalError) return error
-      return new LiminalError('INTERNAL', 'The bus is closed, but a server of it could not be closed.', {
-        cause: error,
-      })
+      return (
+        asLiminalError(error) ??
+        new LiminalError('INTERNAL', 'The bus is closed, but a server of it could not be closed.', { cause: error })
+      )
     }
   }
 }

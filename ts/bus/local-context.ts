@@ -9,6 +9,8 @@ export interface LocalContext {
   readonly subscriptionQueue: SubscriptionQueueLimits
   /** Largest message, in bytes of its envelope. */
   readonly maxMessageBytes: number
+  /** Aborted when the bus ends what is left. */
+  readonly ending: AbortSignal
 }
 
 /** The error of everything that is done on, or was underway on, a closed bus. */

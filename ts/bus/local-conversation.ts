@@ -85,7 +85,7 @@ export function streamParts<Part>(
       }
       return { taken: (count) => exchange.take(count), stop: (error) => exchange.abandon(error) }
     },
-    failed: (error) => compensated(policy, subject, request, error),
+    failed: (error) => compensated(policy, subject, request, error, context.ending),
   })
 }
 
@@ -130,7 +130,7 @@ export class LocalConversation implements Conversation {
       // The type parameter is the asker's word for what replies are.
       return reply as Reply
     } catch (error) {
-      throw await compensated(policy, this.subject, value, error)
+      throw await compensated(policy, this.subject, value, error, this.#context.ending)
     }
   }
 

@@ -10,7 +10,7 @@ import {
 import { checkIsolation, type IsolationOptions } from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
 import { MAX_TAGS } from '../routing/index.ts'
-import { checkSignal, checkWait, MAX_TIMEOUT_MS } from '../waiting.ts'
+import { checkDuration, checkSignal, checkWait } from '../waiting.ts'
 import type {
   AskOptions,
   ConverseOptions,
@@ -115,17 +115,17 @@ export function checkCloseReason(reason: unknown): void {
   throw invalidArgument('reason', `a string of at most ${LONGEST_REASON} characters`, reason)
 }
 
-/** The grace of a close. @throws LiminalError `INVALID_ARGUMENT`. */
-export function checkCloseGrace(options: BusCloseOptions): number {
+/** The grace of a close, `undefined` if nobody said. @throws LiminalError `INVALID_ARGUMENT`. */
+export function checkCloseGrace(options: BusCloseOptions): number | undefined {
   checkOptions('options', options)
   checkKnownOptions('options', options, ['graceMs'])
   checkDuration('graceMs', options.graceMs)
-  return options.graceMs ?? 0
+  return options.graceMs
 }
 
 /** How a bus in this process is closed. */
 export interface BusCloseOptions {
-  /** Milliseconds for what is underway. Default 0: it ends at once. */
+  /** Milliseconds for what is underway, here and behind the servers of the bus. Default: servers take their own, 5,000; then what is underway here ends at once. */
   readonly graceMs?: number
 }
 
@@ -135,10 +135,4 @@ function checkTags(argument: string, tags: unknown): void {
     throw invalidArgument(argument, `a list of at most ${MAX_TAGS} tags`, tags)
   }
   for (const tag of tags) checkName(`${argument}[]`, tag)
-}
-
-function checkDuration(argument: string, value: unknown): void {
-  if (value !== undefined && !(typeof value === 'number' && value >= 0 && value <= MAX_TIMEOUT_MS)) {
-    throw invalidArgument(argument, `a number of milliseconds from 0 to ${MAX_TIMEOUT_MS}`, value)
-  }
 }

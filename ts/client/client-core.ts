@@ -98,6 +98,11 @@ export class ClientCore {
     if (this.#closed !== null) throw closedError(what, this.#closed)
   }
 
+  /** Aborted when the bus ends. */
+  get ending(): AbortSignal {
+    return this.#closing.signal
+  }
+
   /** Whether the bus is closed, or being closed. */
   get closed(): boolean {
     return this.#closed !== null

@@ -164,7 +164,7 @@ export class ConnectedBus implements RemoteBus {
     } catch (thrown) {
       const error = toLiminalError(thrown)
       ask?.abandon(error)
-      throw await compensated(options.onCrash, subject, request, error)
+      throw await compensated(options.onCrash, subject, request, error, this.#core.ending)
     }
   }
 

@@ -65,7 +65,7 @@ export class RemoteConversation implements Conversation {
     } catch (thrown) {
       const error = toLiminalError(thrown)
       request?.abandon(error)
-      throw await compensated(options.onCrash ?? this.#policy, this.subject, value, error)
+      throw await compensated(options.onCrash ?? this.#policy, this.subject, value, error, this.#core.ending)
     }
   }
 

@@ -42,6 +42,6 @@ export function streamParts<Part>(
       }
       return parts
     },
-    failed: (error) => compensated(policy, subject, request, error),
+    failed: (error) => compensated(policy, subject, request, error, core.ending),
   })
 }

@@ -26,7 +26,7 @@ export interface ServerAddress {
 
 export interface CloseOptions {
   /** Milliseconds for requests underway and unsent bytes. Default 5,000. What is left then is cut off. */
-  graceMs?: number
+  graceMs?: number | undefined
 }
 
 /**
@@ -58,7 +58,7 @@ export interface Server extends AsyncDisposable {
   /**
    * Stops: accepts no connection, refuses new work with `SHUTTING_DOWN`, lets requests underway finish, sends what waits, says Disconnect to
    * everybody and closes. What has not finished within the grace is aborted, its handlers by their signals, and cut off. Always settles, within the grace and half a second.
-   * Idempotent: the first call's grace holds, unless a later one is shorter. The bus stays open.
+   * Idempotent: the first call's grace holds, unless a later one is shorter. A bus of its own takes nothing new meanwhile, and is closed then; that of `serve` stays open.
    */
   close(options?: CloseOptions): Promise<void>
 }
@@ -123,6 +123,9 @@ class ListeningServer implements Server {
   #graceEndsAt = Number.POSITIVE_INFINITY
 
   static async open(core: BusCore, options: ResolvedOptions): Promise<ListeningServer> {
+    if (core.state === 'draining') {
+      throw new LiminalError('SHUTTING_DOWN', 'The bus is shutting down and cannot be served any more.')
+    }
     if (core.state !== 'open') throw new LiminalError('CLOSED', 'The bus is closed and cannot be served.')
     // Connections come in a later turn than the one that the promise settles in, so the server is there for all of them.
     const accepted: { by: ListeningServer | null } = { by: null }
@@ -138,7 +141,7 @@ class ListeningServer implements Server {
     this.#listener = listener
     const { address, port } = listener.address
     this.address = { host: address, port }
-    this.#unregister = core.onClose(() => this.close())
+    this.#unregister = core.onClose((graceMs) => this.close({ graceMs }))
   }
 
   get url(): string {
@@ -270,6 +273,7 @@ class CorrelationCounter implements Correlations {
 class OwningServer implements BusServer {
   readonly bus: LocalBus
   readonly #server: Server
+  #isClosing = false
 
   constructor(server: Server, bus: LocalBus) {
     this.#server = server
@@ -305,11 +309,11 @@ class OwningServer implements BusServer {
   }
 
   async close(options: CloseOptions = {}): Promise<void> {
-    const { graceMs = DEFAULT_GRACE_MS } = options
-    const startedAt = performance.now()
-    await this.#server.close(options)
-    // What was begun in this process has what is left of the grace.
-    await this.bus.close({ graceMs: Math.max(0, graceMs - (performance.now() - startedAt)) })
+    const graceMs = options.graceMs ?? (this.#isClosing ? undefined : DEFAULT_GRACE_MS)
+    if (graceMs !== undefined) integer('graceMs', graceMs, 0, MAX_TIMEOUT_MS)
+    this.#isClosing = true
+    // The bus closes its server first, and takes nothing new from the beginning; what was begun in this process has what is left of the grace.
+    await this.bus.close(graceMs === undefined ? {} : { graceMs })
   }
 
   [Symbol.asyncDispose](): Promise<void> {

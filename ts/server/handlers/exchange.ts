@@ -11,6 +11,7 @@ import {
   ReasonCode,
   ROW_WIDTH,
 } from '../../protocol/index.ts'
+import { asLiminalError } from '../../thrown.ts'
 import type { SessionContext } from '../context.ts'
 import { Conversations } from './conversation.ts'
 import { Responders } from './responder.ts'
@@ -100,7 +101,7 @@ export class Exchange {
   /** The connection is over, for both sides of every conversation. @param reason what that means to those who wait for this peer. */
   gone(reason: ExitReason): void {
     this.responders.gone(reason)
-    this.conversations.closeAll(new LiminalError('CONNECTION_LOST', 'The connection of the asking side ended.'))
+    this.conversations.closeAll(askingSideGone(reason))
   }
 
   #isServers(streamId: number): boolean {
@@ -112,6 +113,16 @@ export class Exchange {
     const conversationId = BigInt(id)
     this.#context.output.converse({ type: 'ConversationError', flags: 0, streamId, conversationId, ...refusal })
   }
+}
+
+/** What becomes of the requests of a peer whose connection ends for this reason. The peer still hears it if it is the server that ends it. */
+function askingSideGone({ cause }: ExitReason): LiminalError {
+  if (asLiminalError(cause)?.code !== 'SHUTTING_DOWN') {
+    return new LiminalError('CONNECTION_LOST', 'The connection of the asking side ended.')
+  }
+  const text =
+    'The server shuts down, and the request was not answered in the time that was left; whether it had an effect is unknown.'
+  return new LiminalError('SHUTTING_DOWN', text, { cause })
 }
 
 /** What the peer says to its close, `null` if nothing. */
