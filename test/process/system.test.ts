@@ -235,3 +235,30 @@ describe('diagnostics', () => {
     expect(crashes).toMatchObject([{ exit: { name: 'crashing', reason: { cause: crash } } }])
   })
 })
+
+describe('what a process is about', () => {
+  it('is said when somebody looks, and not before', () => {
+    const processes = new ProcessSystem()
+    let asked = 0
+    const about = (): string => `asked ${++asked}`
+    const lazy = processes.spawnPassive({ name: 'lazy', about })
+    const fixed = processes.spawnPassive({ about: 'always the same' })
+    const silent = processes.spawnPassive()
+    expect(asked).toBe(0)
+    expect(processes.list().map((info) => info.about)).toEqual(['asked 1', 'always the same', null])
+    expect([lazy, fixed, silent].map((one) => processes.info(one)?.about)).toEqual(['asked 2', 'always the same', null])
+  })
+
+  it('is nothing if it cannot be said', () => {
+    const processes = new ProcessSystem()
+    processes.spawnPassive({
+      about: () => {
+        throw new Error('no')
+      },
+    })
+    expect(processes.list()[0].about).toBeNull()
+    for (const about of [1, null, {}] as unknown[] as string[]) {
+      expect(() => processes.spawnPassive({ about })).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }))
+    }
+  })
+})

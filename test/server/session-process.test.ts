@@ -1,8 +1,9 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { connect } from '../../ts/client/index.ts'
 import { exitError, exitKilled, exitNormal } from '../../ts/process/index.ts'
 import { OPEN_DISPATCH, OPEN_OFFER } from '../../ts/protocol/index.ts'
 import { type BusServer, SESSION_CLOSED, SESSION_OPENED, type SessionClosed } from '../../ts/server/index.ts'
-import { diagnosed, extendedPeer, plainPeer, startServer, strangePeer } from './fixture.ts'
+import { deferred, diagnosed, extendedPeer, plainPeer, startServer, strangePeer } from './fixture.ts'
 import { DISCONNECT, messageFrame, openFrame, type RawPeer, subscribeFrame } from './raw-peer.ts'
 import { announced, pushed, registered, registerFrame, replyFrame } from './work-frames.ts'
 import { failureOf, live, turns } from './worker-fixture.ts'
@@ -303,3 +304,33 @@ async function answerAll(peer: RawPeer): Promise<string[]> {
     return texts
   }
 }
+
+describe('the listing of processes', () => {
+  it('says whose each is', async () => {
+    const server = await startServer()
+    const client = await connect(server.url)
+    onTestFinished(() => client.close())
+    const started = deferred()
+    server.bus.respond('greet', () => {
+      started.resolve()
+      return new Promise(() => undefined)
+    })
+    await client.respond('far', () => 1).ready()
+    await client.worker.register({ identity: 'ada', taskQueue: 'sums' }, () => 1).ready()
+    server.bus.worker.register({ identity: 'bob', taskQueue: 'sums' }, () => 1)
+    const asking = server.bus.ask('greet', 1).catch(() => {})
+    await started.promise
+    const [{ id, remoteAddress }] = server.sessions
+    const lines = server.bus.processes.list().map(({ name, about }) => `${name}: ${about}`)
+    expect(lines.sort()).toEqual([
+      'conversation: greet',
+      'responder: ada of sums',
+      'responder: bob of sums',
+      'responder: far',
+      'responder: greet',
+      `session: connection ${id} from ${remoteAddress}`,
+    ])
+    await server.close({ graceMs: 0 })
+    await asking
+  })
+})

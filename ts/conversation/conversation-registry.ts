@@ -196,9 +196,9 @@ export class ConversationRegistry implements ConversationKeeper, RegistrationKee
   }
 
   /** See ConversationKeeper. */
-  adopt({ number, openedAt }: ConversationCore, onExit: (exit: Exit) => void): PassiveProcess {
+  adopt({ number, subject, openedAt }: ConversationCore, onExit: (exit: Exit) => void): PassiveProcess {
     this.#named++
-    return this.processes.adopt(number, 'conversation', openedAt, onExit)
+    return this.processes.adopt(number, 'conversation', subject, openedAt, onExit)
   }
 
   /** See ConversationKeeper. */

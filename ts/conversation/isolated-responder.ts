@@ -116,6 +116,7 @@ export class IsolatedResponder {
     this.#source = new ThreadSource(threads, concurrency, payload)
     this.#supervisor = new Supervisor(registry.processes, {
       name: 'isolated',
+      about: subject,
       children: Array.from({ length: threads }, (_, index) => ({
         id: `thread-${index + 1}`,
         start: (parent: Process) => this.#start(parent),

@@ -72,7 +72,13 @@ export class SourceRegistration implements Registration {
     this.#isOwn = process === undefined
     if (process === undefined) {
       const onExit = (exit: Exit): void => this.#gone(exit)
-      this.process = processes.spawnPassive({ name: 'responder', onExit, ...(parent === undefined ? {} : { parent }) })
+      const about = (): string => (source.id === undefined ? subject : `${source.id} of ${subject}`)
+      this.process = processes.spawnPassive({
+        name: 'responder',
+        about,
+        onExit,
+        ...(parent === undefined ? {} : { parent }),
+      })
       this.number = this.process.pid
       this.#monitor = null
     } else {

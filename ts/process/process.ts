@@ -127,10 +127,15 @@ export interface Self<M> extends AsyncIterable<Received<M>> {
   run(work: () => unknown): void
 }
 
+/** What a process stands for: text, or what makes it when somebody wants to know. */
+export type About = string | (() => string)
+
 /** How a process is spawned. */
 export interface SpawnOptions {
   /** What it is called in listings and errors: 1 to 255 characters. Default: no name. */
   readonly name?: string
+  /** What it stands for, as listings say it: a subject, a channel, who is connected. A function is asked each time when somebody looks. Default: nothing. */
+  readonly about?: About
   /** Whose child it is. Default: nobody's. */
   readonly parent?: Process
   /** Links it with its parent, before anything else can happen to either. Default: false. */
@@ -148,6 +153,8 @@ export type ChildOptions = Omit<SpawnOptions, 'parent'>
 export interface PassiveOptions {
   /** What it is called in listings and errors: 1 to 255 characters. Default: no name. */
   readonly name?: string
+  /** What it stands for, as listings say it: a subject, a channel, who is connected. A function is asked each time when somebody looks. Default: nothing. */
+  readonly about?: About
   /** Whose child it is. Default: nobody's. */
   readonly parent?: Process
   /** Links it with its parent, before anything else can happen to either. Default: false. */
@@ -167,6 +174,8 @@ export type ProcessStatus = 'starting' | 'running' | 'receiving' | 'passive'
 export interface ProcessInfo {
   readonly pid: Pid
   readonly name: string | null
+  /** What it stands for: the subject of a responder or a conversation, the connection of a session, the identity of a worker. `null` if nobody said. */
+  readonly about: string | null
   readonly status: ProcessStatus
   /** Pid of its parent, `null` if it has none that lives. */
   readonly parent: Pid | null

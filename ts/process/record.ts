@@ -5,7 +5,7 @@ import type { Exit, ExitReason, Pid } from './exit.ts'
 import { checkReason, exitNormal } from './exit.ts'
 import type { Kernel, Notice } from './kernel.ts'
 import type { MonitorRecord } from './monitor.ts'
-import type { Process, ProcessInfo, ProcessStatus } from './process.ts'
+import type { About, Process, ProcessInfo, ProcessStatus } from './process.ts'
 import type { Down, TrappedExit } from './received.ts'
 
 /** A process as the kernel sees it. What is rare is `null` until it is needed: 100,000 sessions and conversations are 100,000 of these. */
@@ -16,6 +16,8 @@ export abstract class ProcessRecord implements Process, Notice {
   /** Milliseconds of `performance.now()`. */
   readonly startedAt: number
   parent: ProcessRecord | null
+  /** What it stands for. */
+  about: About | null = null
   over: Exit | null = null
   links: Few<ProcessRecord> = null
   /** Who watches it. */
@@ -79,6 +81,7 @@ export abstract class ProcessRecord implements Process, Notice {
     return {
       pid: this.pid,
       name: this.name,
+      about: textOfAbout(this.about),
       status: this.status,
       parent: this.parent === null ? null : this.parent.pid,
       mailboxSize: this.mailboxSize,
@@ -96,6 +99,16 @@ export abstract class ProcessRecord implements Process, Notice {
 
   protected get mailboxCapacity(): number {
     return 0
+  }
+}
+
+/** It may be code of the user, and a listing is for everybody. */
+function textOfAbout(about: About | null): string | null {
+  try {
+    const text: unknown = typeof about === 'function' ? about() : about
+    return typeof text === 'string' ? text : null
+  } catch {
+    return null
   }
 }
 

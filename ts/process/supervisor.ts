@@ -3,7 +3,7 @@ import { LiminalError } from '../errors.ts'
 import { Child, type ChildInfo, type ChildSpec } from './child.ts'
 import { sayRestart } from './diagnostics.ts'
 import { checkReason, type Exit, type ExitReason, exitError, exitKilled, exitNormal, type Pid } from './exit.ts'
-import type { PassiveProcess, Process } from './process.ts'
+import type { About, PassiveProcess, Process } from './process.ts'
 import type { TrappedExit } from './received.ts'
 import { ProcessRecord, titleOf } from './record.ts'
 import { checkBackoff, type RestartBackoff, restartDelay } from './restart-backoff.ts'
@@ -14,6 +14,8 @@ import type { ProcessSystem } from './system.ts'
 export interface SupervisorOptions {
   /** Name of its process. Default: `'supervisor'`. */
   readonly name?: string
+  /** What it stands for, see `SpawnOptions.about`. */
+  readonly about?: About
   /** Parent of its process, and linked with it: a crash of the parent ends the supervisor in good order. Default: none. */
   readonly parent?: Process
   /** The first children, started in this order. Default: none. */
@@ -26,7 +28,7 @@ export interface SupervisorOptions {
   readonly backoff?: RestartBackoff
 }
 
-const OPTIONS = ['name', 'parent', 'children', 'maxRestarts', 'periodMs', 'backoff']
+const OPTIONS = ['name', 'about', 'parent', 'children', 'maxRestarts', 'periodMs', 'backoff']
 const MAX_RESTARTS = 3
 const PERIOD_MS = 5_000
 
@@ -67,6 +69,7 @@ export class Supervisor implements AsyncDisposable {
     const family = parent === undefined ? {} : { parent, link: true }
     this.#process = processes.spawnPassive({
       name,
+      ...(options.about === undefined ? {} : { about: options.about }),
       ...family,
       onTrapped: (trapped) => this.#trapped(trapped),
       onExit: () => this.#killChildren(),

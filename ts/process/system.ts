@@ -43,8 +43,8 @@ const MAX_PROCESSES = 1_000_000
 const RECORDED_EXITS = 8_192
 const MAILBOX = 1_024
 const MAX_NAME_LENGTH = 255
-const BODY_OPTIONS = ['name', 'parent', 'link', 'trapExits', 'mailbox']
-const PASSIVE_OPTIONS = ['name', 'parent', 'link', 'onTrapped', 'onExit']
+const BODY_OPTIONS = ['name', 'about', 'parent', 'link', 'trapExits', 'mailbox']
+const PASSIVE_OPTIONS = ['name', 'about', 'parent', 'link', 'onTrapped', 'onExit']
 
 /**
  * Processes that live and die on their own, and know of each other's end at once (design §7, spec runtime-and-store B1 to B3).
@@ -98,6 +98,7 @@ export class ProcessSystem implements Disposable {
     const { name = null, trapExits = false, mailbox = MAILBOX } = options
     this.#checkSpawn(options)
     const record = new BodyRecord<M>(this.#kernel, name, this.#parentOf(options), trapExits, mailbox)
+    record.about = options.about ?? null
     this.#admit(record, options)
     record.start(body, new BodySelf(this, record))
     return record
@@ -121,6 +122,7 @@ export class ProcessSystem implements Disposable {
     if (onExit !== null) checkFunction('onExit', onExit)
     this.#checkSpawn(options)
     const record = new PassiveRecord(this.#kernel, name, this.#parentOf(options), onTrapped, onExit)
+    record.about = options.about ?? null
     this.#admit(record, options)
     return record
   }
@@ -137,10 +139,11 @@ export class ProcessSystem implements Disposable {
 
   /**
    * Makes a member of a population known, under the pid that was reserved for it.
-   * @param startedAt when it was born, in milliseconds of `performance.now()`.
+   * @param about what it stands for. @param startedAt when it was born, in milliseconds of `performance.now()`.
    */
-  adopt(pid: Pid, name: string, startedAt: number, onExit: (exit: Exit) => unknown): PassiveProcess {
+  adopt(pid: Pid, name: string, about: string, startedAt: number, onExit: (exit: Exit) => unknown): PassiveProcess {
     const record = new PassiveRecord(this.#kernel, name, null, null, onExit, pid, startedAt)
+    record.about = about
     this.#kernel.add(record)
     return record
   }
@@ -229,7 +232,7 @@ export class ProcessSystem implements Disposable {
   }
 
   #checkSpawn(options: SpawnOptions | PassiveOptions): void {
-    const { name, parent, link } = options
+    const { name, about, parent, link } = options
     if (this.#isClosed) throw new LiminalError('CLOSED', 'The process system is closed; it spawns nothing more.')
     if (this.#kernel.living.size >= this.#maxProcesses) {
       const message = `${this.#maxProcesses} processes live already. End some, or raise maxProcesses.`
@@ -237,6 +240,9 @@ export class ProcessSystem implements Disposable {
     }
     if (name !== undefined && !(typeof name === 'string' && name.length > 0 && name.length <= MAX_NAME_LENGTH)) {
       throw invalidArgument('name', `a string of 1 to ${MAX_NAME_LENGTH} characters`, name)
+    }
+    if (about !== undefined && typeof about !== 'string' && typeof about !== 'function') {
+      throw invalidArgument('about', 'a string, or a function that returns one', about)
     }
     checkBoolean('link', link)
     if (link && parent === undefined) throw invalidArgument('parent', 'given if link is true', parent)

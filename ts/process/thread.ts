@@ -161,7 +161,13 @@ export class Thread {
     })
     const onExit = (exit: Exit): void => this.#exited(exit)
     try {
-      this.#process = processes.spawnPassive({ name, link, onExit, ...(parent === undefined ? {} : { parent }) })
+      this.#process = processes.spawnPassive({
+        name,
+        about: module.pathname,
+        link,
+        onExit,
+        ...(parent === undefined ? {} : { parent }),
+      })
     } catch (error) {
       void this.#worker.terminate()
       throw error

@@ -86,6 +86,7 @@ export class Session implements SessionContext {
     this.options = options
     this.process = bus.conversations.processes.spawnPassive({
       name: 'session',
+      about: () => `connection ${id} from ${this.remoteAddress}`,
       onExit: (exit) => this.#killed(exit.reason),
     })
     this.#subscriptions = new Subscriptions(this)
