@@ -10,7 +10,7 @@ import {
   type WorkHead,
   withHead,
 } from '../../ts/protocol/index.ts'
-import type { FrameOf, ScriptedPeer } from './scripted-server.ts'
+import { type FrameOf, PONG, type ScriptedPeer } from './scripted-server.ts'
 
 /** Everything but the extension that makes workers of consequence. */
 export const WITHOUT_WORK = Capability.RESPONDERS | Capability.CONFIRMATIONS
@@ -80,7 +80,12 @@ export async function answer(peer: ScriptedPeer): Promise<Answer> {
 export async function acceptWorker(peer: ScriptedPeer, tellsCapacity = true): Promise<FrameOf<'WorkerRegister'>> {
   const frame = await peer.expect('WorkerRegister')
   peer.send(registered())
-  if (tellsCapacity) await answer(peer)
+  if (!tellsCapacity) return frame
+  const { head } = await answer(peer)
+  if ((head?.capacity ?? 1) > 1) {
+    await peer.expect('Ping')
+    peer.send(PONG)
+  }
   return frame
 }
 

@@ -6,7 +6,7 @@ import { PUSH_FAILED, type PushFailed } from '../../ts/client/index.ts'
 import { HandedBackError } from '../../ts/routing/index.ts'
 import { failure, pair, settled, until } from './harness.ts'
 import { aborted, acceptWorker, answer, cancel, push, registered, taken, WITHOUT_WORK, work } from './push-frames.ts'
-import type { ScriptedPeer } from './scripted-server.ts'
+import { PONG, type ScriptedPeer } from './scripted-server.ts'
 
 const WORKER = { identity: 'w1', taskQueue: 'orders' }
 
@@ -71,6 +71,10 @@ describe('the registration of a worker', () => {
     expect(ready).toBe(false)
     peer.send(registered())
     expect(await answer(peer)).toEqual({ id: 0n, head: expect.objectContaining({ capacity: 4 }), text: '' })
+    await peer.expect('Ping')
+    await settled(peer)
+    expect(ready).toBe(false)
+    peer.send(PONG)
     await worker.ready()
   })
 

@@ -97,6 +97,12 @@ export class WorkerLink implements Restorable, PushTaker {
     if (connection.granted(Capability.WORK)) {
       const head = withHead({ capacity: this.#settings.capacity }, NOTHING)
       writePushReply(connection, OWN_WORD, HAS_HEAD, head)
+      // Until it has read that, the server takes the capacity to be 1, and refuses what is asked beyond.
+      if (this.#settings.capacity > 1) {
+        const ready = this.#ready
+        connection.ping(() => ready.resolve())
+        return
+      }
     }
     this.#ready.resolve()
   }
