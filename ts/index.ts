@@ -38,6 +38,7 @@ export {
   type PublishOptions,
   type Receipt,
   type Responder,
+  type ResponderCloseOptions,
   type RespondOptions,
   runSaga,
   type SagaContext,

@@ -29,8 +29,16 @@ export function checkDuration(argument: string, value: unknown): void {
 
 /** @throws LiminalError `INVALID_ARGUMENT` unless it is an AbortSignal (or `undefined`). */
 export function checkSignal(signal: unknown): void {
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw invalidArgument('signal', 'an AbortSignal', signal)
+  if (signal !== undefined && !isSignal(signal)) throw invalidArgument('signal', 'an AbortSignal', signal)
+}
+
+/** What only has the prototype of a signal refuses to be used as one. */
+function isSignal(value: unknown): boolean {
+  try {
+    return value instanceof AbortSignal && typeof value.aborted === 'boolean'
+  } catch {
+    return false
+  }
 }
 
 /** The error of a wait that its signal ended. `what` says what was waited for, as the subject of a sentence. */
@@ -91,4 +99,14 @@ export function waitFor<T>(promise: Promise<T>, options: WaitLimits & { readonly
       }, timeoutMs)
     }
   })
+}
+
+/** Waits until something is settled, for so long at most. Never rejects. */
+export async function settledWithin(settled: Promise<unknown>, timeoutMs: number): Promise<void> {
+  if (timeoutMs === 0) return
+  try {
+    await waitFor(settled, { timeoutMs, what: 'It' })
+  } catch {
+    // Whoever waits for so long goes on then, however it ended.
+  }
 }

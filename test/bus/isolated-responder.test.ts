@@ -141,8 +141,23 @@ describe('a responder in worker threads', () => {
 
   it.each(['broken', 'no-function', 'missing'])('is refused with a module that cannot be used (%s)', async (name) => {
     const responder = bus.respond('work', module(name), { isolated: { maxRestarts: 0 } })
-    await failure(() => responder.ready(), 'RESTARTS_EXCEEDED')
+    const error = await failure(() => responder.ready(), 'RESTARTS_EXCEEDED')
+    expect(error.message).toContain(
+      `The responder of 'work' lost its threads too often. The module ${module(name).href}: `,
+    )
+    expect(error.cause).toBeInstanceOf(Error)
+    expect(error.message).toContain((error.cause as Error).message)
     await failure(() => responder.closed, 'RESTARTS_EXCEEDED')
+  })
+
+  it('warns that it ended if nobody looks', async () => {
+    const warned = new Promise<Error>((resolve) => process.once('warning', resolve))
+    bus.respond('work', module('missing'), { isolated: { maxRestarts: 0 } })
+    expect(await warned).toMatchObject({
+      name: 'LiminalWarning',
+      code: 'LIMINAL_RESPONDER_ENDED',
+      message: expect.stringContaining('missing.mjs'),
+    })
   })
 
   it('finishes what it is at when it is closed', async () => {

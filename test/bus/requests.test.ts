@@ -11,7 +11,7 @@ import {
 import { LiminalError } from '../../ts/errors.ts'
 import { exitKilled } from '../../ts/process/index.ts'
 import { HandedBackError } from '../../ts/routing/index.ts'
-import { failure } from '../conformance/tools.ts'
+import { deferred, failure } from '../conformance/tools.ts'
 
 const open: LocalBus[] = []
 
@@ -413,4 +413,60 @@ describe('options', () => {
       await failure(() => made.converse('echo', options), 'INVALID_ARGUMENT')
     },
   )
+})
+
+describe('arguments that cannot be used', () => {
+  it.each([5, null, 'abc', () => 1, Number.NaN, []] as unknown[])(
+    'are refused as options of a group: %s',
+    async (options) => {
+      const made = await bus()
+      await failure(() => made.group('work', options as object), 'INVALID_ARGUMENT')
+    },
+  )
+
+  it('are refused as a subject, as an id and as a signal', async () => {
+    const made = await bus()
+    const odd = Symbol('odd') as unknown
+    await failure(() => made.ask(odd as string, 1, { timeoutMs: 10 }), 'INVALID_ARGUMENT')
+    await failure(() => made.conversation(odd as bigint), 'INVALID_ARGUMENT')
+    const signal = Object.create(AbortSignal.prototype) as AbortSignal
+    await failure(() => made.ask('work', 1, { signal }), 'INVALID_ARGUMENT')
+  })
+})
+
+describe('a responder that is closed with a grace', () => {
+  it('waits for what it is at, and no longer than that', async () => {
+    const made = await bus()
+    const [reply, begun] = [deferred<string>(), deferred()]
+    const responder = made.respond('work', () => {
+      begun.resolve()
+      return reply.promise
+    })
+    const pending = made.ask('work', 1)
+    await begun.promise
+    let isClosed = false
+    const closing = responder.close({ graceMs: 20_000 }).then(() => {
+      isClosed = true
+    })
+    await failure(() => made.ask('work', 2), 'NO_RESPONDER')
+    expect(isClosed).toBe(false)
+    reply.resolve('done')
+    expect(await pending).toBe('done')
+    await closing
+    await failure(() => responder.close({ graceMs: -1 }), 'INVALID_ARGUMENT')
+  })
+
+  it('goes on after the grace', async () => {
+    const made = await bus()
+    const [reply, begun] = [deferred<string>(), deferred()]
+    const responder = made.respond('work', () => {
+      begun.resolve()
+      return reply.promise
+    })
+    const pending = made.ask('work', 1)
+    await begun.promise
+    await responder.close({ graceMs: 10 })
+    reply.resolve('done')
+    expect(await pending).toBe('done')
+  })
 })

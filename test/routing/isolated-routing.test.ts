@@ -182,6 +182,7 @@ describe('an isolated routing function', () => {
       await rejection(made.dispatch({ do: 'exit' }))
       const failure = await routingFailure(made.dispatch({}))
       expect(failure.failure).toBe('suspended')
+      expect(failure.message).toMatch(/has changed since it was deployed\. Deploy it again\.$/)
       made.join(completing('b'))
       const changed = await load(pathToFileURL(path))
       expect(changed.hash).not.toBe(old.hash)

@@ -101,4 +101,36 @@ describe('a client that closes', () => {
     }
     expect(losses.neverBegun).toEqual([])
   })
+
+  it('fails nothing if its responder was closed before, with a grace', async () => {
+    const server = await startServer()
+    const losses = new Losses()
+    const bus = await client(server.url)
+    await bus.respond('work', losses.work).ready()
+    for (let round = 0; round < ROUNDS; round++) {
+      const leaving = await client(server.url)
+      const responder = leaving.respond('work', losses.work)
+      await responder.ready()
+      const ids = Array.from({ length: EACH }, (_, n) => `${round}-${n}`)
+      const all = losses.all(ids.map((id) => [id, server.bus.ask('work', id)] as const))
+      for (let count = round % 5; count > 0; count--) await moment()
+      await responder.close({ graceMs: 20_000 })
+      await leaving.close()
+      await all
+    }
+    expect(losses.failed).toEqual([])
+  })
+})
+
+describe('a worker behind a connection', () => {
+  it('is ready when the server knows how much it takes at once', async () => {
+    const server = await startServer()
+    for (let round = 0; round < 10; round++) {
+      const bus = await client(server.url)
+      const worker = bus.worker.register<number>({ identity: 'ada', taskQueue: 'work', capacity: 4 }, (n) => n)
+      await worker.ready()
+      expect(await Promise.all([1, 2, 3, 4].map((n) => server.bus.ask('work', n)))).toEqual([1, 2, 3, 4])
+      await bus.close()
+    }
+  })
 })

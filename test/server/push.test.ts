@@ -97,7 +97,7 @@ describe('a push', () => {
     peer.send(answerFrame(push.correlationId, { status, message: 'Out of paper.' }))
     const error = await push.reply().catch((thrown: LiminalError) => thrown)
     expect(error).toMatchObject({ code: 'REMOTE_ERROR' })
-    expect(String(error)).toContain(message)
+    expect(String(error)).toBe(`LiminalError: ${message}`)
   })
 
   it('that its peer extends waits on, and may be done with a head', async () => {

@@ -303,6 +303,17 @@ export interface Responder extends AsyncDisposable {
   readonly subject: string
   /** Resolves once requests can reach it. */
   ready(): Promise<void>
-  /** Withdraws it. Requests underway are finished. */
-  close(): Promise<void>
+  /**
+   * Withdraws it, and resolves when no request can reach it any more. Requests underway are finished, but not beyond the end of the bus: with `graceMs` it waits for
+   * the conversations that the responder is in before it resolves.
+   *
+   * @throws LiminalError `INVALID_ARGUMENT`.
+   */
+  close(options?: ResponderCloseOptions): Promise<void>
+}
+
+/** How a responder is closed. */
+export interface ResponderCloseOptions {
+  /** Milliseconds that the close waits for what is underway, which goes on afterwards. Default: 0; for one in threads its own `closeGraceMs`, after which it is ended. */
+  readonly graceMs?: number | undefined
 }

@@ -30,6 +30,7 @@ export {
   checkConverseOptions,
   checkDispatchOptions,
   checkOverride,
+  checkResponderGrace,
   checkRespondOptions,
 } from './request-options.ts'
 export {

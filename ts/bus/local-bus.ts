@@ -1,4 +1,4 @@
-import { checkFunction, checkName, checkOneOf, checkOptions } from '../arguments.ts'
+import { checkFunction, checkName, checkOneOf, checkOptions, invalidArgument } from '../arguments.ts'
 import type { ChannelRegistry } from '../channel/index.ts'
 import {
   type ConversationCore,
@@ -186,6 +186,8 @@ export class LocalBus implements Bus {
    * @throws LiminalError `INVALID_ARGUMENT`, also for options where the group is there already; `LIMIT_EXCEEDED`; `CLOSED`.
    */
   group(subject: string, options?: GroupOptions): ConsumerGroup<Work, Uint8Array> {
+    checkName('subject', subject)
+    checkOptions('options', options)
     checkOpen(this.#context)
     return this.#parts.conversations.group(subject, options)
   }
@@ -195,8 +197,9 @@ export class LocalBus implements Bus {
     return this.#parts.conversations.list()
   }
 
-  /** The live conversation with this id, `null` if there is none. */
+  /** The live conversation with this id, `null` if there is none. @throws LiminalError `INVALID_ARGUMENT` for what is no id. */
   conversation(id: bigint): ConversationDetails | null {
+    if (typeof id !== 'bigint') throw invalidArgument('id', 'a bigint', id)
     return this.#parts.conversations.get(id)?.details ?? null
   }
 

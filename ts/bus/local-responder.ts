@@ -1,9 +1,10 @@
 import { onAbort } from '../abort-watch.ts'
 import type { Registration } from '../conversation/index.ts'
 import type { Process } from '../process/index.ts'
-import { abortedError } from '../waiting.ts'
-import type { Responder } from './bus.ts'
+import { abortedError, settledWithin } from '../waiting.ts'
+import type { Responder, ResponderCloseOptions } from './bus.ts'
 import { Outcome } from './outcome.ts'
+import { checkResponderGrace } from './request-options.ts'
 
 /** A behaviour registered on a bus in this process. */
 export class LocalResponder implements Responder {
@@ -37,8 +38,10 @@ export class LocalResponder implements Responder {
     return this.#ready.watch()
   }
 
-  async close(): Promise<void> {
+  async close(options: ResponderCloseOptions = {}): Promise<void> {
+    const graceMs = checkResponderGrace(options) ?? 0
     this.#end()
+    await settledWithin(this.#registration.idle(), graceMs)
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -16,6 +16,7 @@ import type {
   ConverseOptions,
   DispatchRequestOptions,
   IsolatedRespondOptions,
+  ResponderCloseOptions,
   RespondOptions,
   StreamOptions,
 } from './bus.ts'
@@ -117,6 +118,14 @@ export function checkCloseReason(reason: unknown): void {
 
 /** The grace of a close, `undefined` if nobody said. @throws LiminalError `INVALID_ARGUMENT`. */
 export function checkCloseGrace(options: BusCloseOptions): number | undefined {
+  checkOptions('options', options)
+  checkKnownOptions('options', options, ['graceMs'])
+  checkDuration('graceMs', options.graceMs)
+  return options.graceMs
+}
+
+/** The same for a responder. @throws LiminalError `INVALID_ARGUMENT`. */
+export function checkResponderGrace(options: ResponderCloseOptions): number | undefined {
   checkOptions('options', options)
   checkKnownOptions('options', options, ['graceMs'])
   checkDuration('graceMs', options.graceMs)

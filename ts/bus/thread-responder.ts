@@ -3,8 +3,9 @@ import type { IsolatedResponder } from '../conversation/index.ts'
 import type { LiminalError } from '../errors.ts'
 import type { Process } from '../process/index.ts'
 import { abortedError } from '../waiting.ts'
-import type { Responder } from './bus.ts'
+import type { Responder, ResponderCloseOptions } from './bus.ts'
 import { Outcome } from './outcome.ts'
+import { checkResponderGrace } from './request-options.ts'
 
 /** A behaviour in worker threads, registered on a bus in this process. */
 export class ThreadResponder implements Responder {
@@ -14,6 +15,7 @@ export class ThreadResponder implements Responder {
   readonly #open: Set<ThreadResponder>
   #threads: IsolatedResponder | null = null
   #closing: Promise<void> | null = null
+  #isReadyAwaited = false
   #stopWatching: (() => void) | null = null
   readonly #abort = (): void => {
     void this.close()
@@ -48,7 +50,10 @@ export class ThreadResponder implements Responder {
       if (this.#signal !== undefined) throw abortedError(this.#signal, `The responder for '${this.subject}'`)
       return
     }
+    // Who was told that it is ready does not hear of its end.
+    this.#isReadyAwaited = true
     await this.#threads.ready
+    this.#isReadyAwaited = false
   }
 
   /** Settles when it is over: resolves after `close`, rejects with `RESTARTS_EXCEEDED` if too many threads were lost. Nobody has to look at it. */
@@ -56,10 +61,11 @@ export class ThreadResponder implements Responder {
     return this.#closed.watch()
   }
 
-  /** Withdraws it. Requests underway are finished, then the threads end. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close()
-    return this.#closing
+  /** Withdraws it. Requests underway are finished, then the threads end. The first call's grace holds. */
+  async close(options: ResponderCloseOptions = {}): Promise<void> {
+    const graceMs = checkResponderGrace(options)
+    this.#closing ??= this.#close(graceMs)
+    await this.#closing
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -70,12 +76,22 @@ export class ThreadResponder implements Responder {
   ended(error: LiminalError): void {
     this.#forget()
     this.#closed.reject(error)
+    // It would just be gone. Whoever registered it gets this turn to look.
+    setImmediate(() => this.#warnIfUnseen(error))
   }
 
-  async #close(): Promise<void> {
+  async #close(graceMs: number | undefined): Promise<void> {
     this.#forget()
-    await this.#threads?.close()
+    await this.#threads?.close(graceMs)
     this.#closed.resolve()
+  }
+
+  #warnIfUnseen(error: LiminalError): void {
+    if (this.#closed.watched || this.#isReadyAwaited) return
+    process.emitWarning(`${error.message} Await ready() or watch 'closed' to handle this.`, {
+      type: 'LiminalWarning',
+      code: 'LIMINAL_RESPONDER_ENDED',
+    })
   }
 
   #forget(): void {

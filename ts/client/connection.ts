@@ -17,7 +17,7 @@ import {
   ReasonCode,
   ROW_WIDTH,
 } from '../protocol/index.ts'
-import { toLiminalError } from '../thrown.ts'
+import { asSentence, toLiminalError } from '../thrown.ts'
 import type { InboundConversations } from './inbound-conversations.ts'
 import type { InboundPushes } from './inbound-pushes.ts'
 import type { Settings } from './options.ts'
@@ -352,6 +352,7 @@ export class Connection {
   }
 
   #lostBecause(why: string, cause?: Error): LiminalError {
-    return new LiminalError('CONNECTION_LOST', `The connection to ${this.address.url} was lost: ${why}.`, { cause })
+    const text = asSentence(`The connection to ${this.address.url} was lost: ${why}`)
+    return new LiminalError('CONNECTION_LOST', text, { cause })
   }
 }

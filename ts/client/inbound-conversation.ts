@@ -6,7 +6,6 @@ import {
   type MessageTerms,
   messageHeadBytes,
   type Participant,
-  type ParticipantSource,
   participantGone,
 } from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
@@ -89,7 +88,7 @@ export class InboundConversation implements ConversationInfo {
   readonly #core: ClientCore
   readonly #connection: Connection
   readonly #inbound: InboundConversations
-  readonly #source: ParticipantSource
+  readonly #responder: ResponderLink
   /** `null` until it has joined. */
   #participant: Participant | null = null
   /** What it left with while it joined; `undefined`: it stays. */
@@ -112,13 +111,16 @@ export class InboundConversation implements ConversationInfo {
     this.key = key
     this.subject = responder.subject
     this.stream = stream
-    this.#source = responder.source
+    this.#responder = responder
   }
 
   /** Lets the responder join. Returns what it left with meanwhile, `undefined` if it stays. @throws what keeps it from joining. */
   join(): LiminalError | null | undefined {
-    const participant = this.#source.join(this)
-    if (this.#leftEarly === undefined) this.#participant = participant
+    const participant = this.#responder.source.join(this)
+    if (this.#leftEarly === undefined) {
+      this.#participant = participant
+      this.#responder.began()
+    }
     return this.#leftEarly
   }
 
@@ -182,6 +184,7 @@ export class InboundConversation implements ConversationInfo {
   close(well: boolean, reason: string | null): void {
     if (!this.#open) return
     this.#open = false
+    this.#responder.ended()
     const underway = itemsOf(this.#underway)
     this.#underway = null
     for (const message of underway) {

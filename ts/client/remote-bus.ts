@@ -150,6 +150,7 @@ export class ConnectedBus implements RemoteBus {
 
   /** The rarer form: with limits that need a timer or a listener of their own. */
   async #askWithin<Reply>(subject: string, request: unknown, options: AskOptions): Promise<Reply> {
+    checkName('subject', subject)
     checkAskOptions(options)
     const { timeoutMs = DEFAULT_REPLY_TIMEOUT_MS, signal } = options
     let ask: Ask | undefined

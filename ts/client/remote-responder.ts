@@ -1,6 +1,6 @@
 import { onAbort } from '../abort-watch.ts'
-import type { Responder } from '../bus/index.ts'
-import { abortedError } from '../waiting.ts'
+import { checkResponderGrace, type Responder, type ResponderCloseOptions } from '../bus/index.ts'
+import { abortedError, settledWithin } from '../waiting.ts'
 import type { ResponderLink } from './responder-link.ts'
 
 /** A responder of a remote bus. */
@@ -25,8 +25,11 @@ export class RemoteResponder implements Responder {
     await this.#link.ready
   }
 
-  close(): Promise<void> {
-    return this.#link.close()
+  async close(options: ResponderCloseOptions = {}): Promise<void> {
+    const graceMs = checkResponderGrace(options) ?? 0
+    const startedAt = performance.now()
+    await this.#link.close()
+    await settledWithin(this.#link.idle(), Math.max(0, graceMs - (performance.now() - startedAt)))
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -27,6 +27,8 @@ export class ResponderLink implements StreamOwner, Restorable {
   #withdrawn = false
   #confirmed = new Deferred<void>()
   #closing: Promise<void> | null = null
+  #conversations = 0
+  #idle: Deferred<void> | null = null
 
   constructor(core: ClientCore, subject: string, source: ParticipantSource) {
     this.#core = core
@@ -123,6 +125,24 @@ export class ResponderLink implements StreamOwner, Restorable {
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
+  }
+
+  /** A conversation with it began. */
+  began(): void {
+    this.#conversations++
+  }
+
+  /** A conversation with it is over. */
+  ended(): void {
+    this.#conversations--
+    if (this.#conversations === 0) this.#idle?.resolve()
+  }
+
+  /** Resolves once it is in no conversation. */
+  idle(): Promise<void> {
+    this.#idle ??= new Deferred()
+    if (this.#conversations === 0) this.#idle.resolve()
+    return this.#idle.promise
   }
 
   async #close(): Promise<void> {

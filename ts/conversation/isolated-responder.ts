@@ -3,9 +3,9 @@ import { checkInteger, checkKnownOptions, checkName, checkOptions, invalidArgume
 import { Deferred } from '../deferred.ts'
 import { LiminalError } from '../errors.ts'
 import type { PayloadKind } from '../payload.ts'
-import { type Exit, type Process, type RestartBackoff, Supervisor, Thread } from '../process/index.ts'
-import { asLiminalError } from '../thrown.ts'
-import { MAX_TIMEOUT_MS, waitFor } from '../waiting.ts'
+import { type Exit, isExit, type Process, type RestartBackoff, Supervisor, Thread } from '../process/index.ts'
+import { asLiminalError, asSentence, textOf } from '../thrown.ts'
+import { MAX_TIMEOUT_MS, settledWithin } from '../waiting.ts'
 import type { ConversationRegistry } from './conversation-registry.ts'
 import type { Registration } from './source-registration.ts'
 import { ThreadSource } from './thread-source.ts'
@@ -140,25 +140,17 @@ export class IsolatedResponder {
     return this.#ready.promise
   }
 
-  /** Gets no new conversations from now on. Ends the threads once those that it has are over, at the latest after `closeGraceMs`. */
-  async close(): Promise<void> {
+  /** Gets no new conversations from now on. Ends the threads once those that it has are over, at the latest after the grace. @param graceMs Default: `closeGraceMs`. */
+  async close(graceMs: number = this.#options.closeGraceMs ?? CLOSE_GRACE_MS): Promise<void> {
     if (this.#isClosing) return
     this.#isClosing = true
     this.#ready.reject(new LiminalError('CLOSED', `The responder of '${this.#subject}' was closed.`))
     this.#registration.withdraw()
-    await this.#idle()
+    // Whoever is still at it then hears of it by the end of the threads.
+    await settledWithin(this.#registration.idle(), graceMs)
     const terminated = [...this.#threads].map((thread) => thread.terminated)
     await this.#supervisor.stop()
     await Promise.all(terminated)
-  }
-
-  async #idle(): Promise<void> {
-    const { closeGraceMs: timeoutMs = CLOSE_GRACE_MS } = this.#options
-    try {
-      await waitFor(this.#registration.idle(), { timeoutMs, what: `Closing the responder of '${this.#subject}'` })
-    } catch {
-      // Whoever is still at it hears of it by the end of the threads.
-    }
   }
 
   #start(parent: Process): Process {
@@ -190,11 +182,26 @@ export class IsolatedResponder {
   #over({ reason }: Exit): void {
     if (this.#isClosing) return
     this.#isClosing = true
-    const { cause } = reason
-    const error =
-      asLiminalError(cause) ??
-      new LiminalError('PROCESS_GONE', `The threads of the responder of '${this.#subject}' were ended.`, { cause })
+    const error = this.#overError(reason.cause)
     this.#ready.reject(error)
     this.#owner.ended(error)
   }
+
+  /** Names the module, and what its threads were lost by: that is where there is something to mend. */
+  #overError(cause: unknown): LiminalError {
+    const known = asLiminalError(cause)
+    if (known?.code !== 'RESTARTS_EXCEEDED') {
+      const text = `The threads of the responder of '${this.#subject}' were ended.`
+      return known ?? new LiminalError('PROCESS_GONE', text, { cause })
+    }
+    const root = rootOf(known.cause)
+    const why = root === undefined ? 'a thread ended by itself.' : asSentence(textOf(root))
+    const text = `The responder of '${this.#subject}' lost its threads too often. The module ${this.#module.href}: ${why} Mend the module, or raise maxRestarts.`
+    return new LiminalError('RESTARTS_EXCEEDED', text, { cause: root ?? known })
+  }
+}
+
+/** What an exit came of in the end: the error of the thread. */
+function rootOf(cause: unknown): unknown {
+  return isExit(cause) ? cause.reason.cause : cause
 }

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { invalidArgument } from '../arguments.ts'
 
 /** How processes end (spec runtime-and-store B1, B3): four kinds of reason, each with what led to it, and the record that is kept of each exit. */
@@ -99,4 +100,9 @@ export class RecordedExit implements Exit {
     this.at = at
     this.through = through
   }
+}
+
+/** Whether it is the record of an exit. */
+export function isExit(value: unknown): value is Exit {
+  return typeof value === 'object' && value !== null && !types.isProxy(value) && value instanceof RecordedExit
 }

@@ -16,6 +16,7 @@ export {
   exitKilled,
   exitNoConnection,
   exitNormal,
+  isExit,
   type KilledExit,
   type NoConnectionExit,
   type NormalExit,

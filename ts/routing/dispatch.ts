@@ -1,5 +1,6 @@
 import { onAbort } from '../abort-watch.ts'
 import type { ErrorCode } from '../errors.ts'
+import { asSentence } from '../thrown.ts'
 import type { DeliveryContext } from './consumer.ts'
 import { DispatchError, type DispatchOutcome, type Reroute } from './dispatch-outcome.ts'
 import { Link } from './linked-list.ts'
@@ -207,7 +208,7 @@ export class Dispatch {
   fail(code: ErrorCode, what: string, cause?: unknown): void {
     if (this.#isSettled) return
     const history = { attempts: this.attempts, reroutedFrom: this.#reroutedFrom }
-    this.failWith(new DispatchError(code, `The message to group '${this.group}' ${what}.`, history, cause))
+    this.failWith(new DispatchError(code, asSentence(`The message to group '${this.group}' ${what}`), history, cause))
   }
 
   /** The same with an error that is there already. */

@@ -3,6 +3,7 @@ import { pathToFileURL } from 'node:url'
 import { checkInteger, checkKnownOptions, checkName, checkOptions, invalidArgument } from '../arguments.ts'
 import { LiminalError } from '../errors.ts'
 import { ProcessSystem } from '../process/index.ts'
+import { asSentence, textOf } from '../thrown.ts'
 import { checkWait } from '../waiting.ts'
 import { Breaker } from './breaker.ts'
 import type { ConsumerView } from './consumer.ts'
@@ -131,6 +132,8 @@ export class IsolatedRouting implements RoutingFunction, AsyncDisposable {
   #starting = 0
   #holders = 0
   #isClosed = false
+  /** Why the last thread was lost, or could not be started. */
+  #lastFailure: unknown
   #cooldown: NodeJS.Timeout | undefined
 
   /** @internal Use {@link isolatedRouting}. */
@@ -224,7 +227,7 @@ export class IsolatedRouting implements RoutingFunction, AsyncDisposable {
     const task = { message, key, attempt, consumers: [...consumers].map(copyOf) } satisfies IsolatedRoutingRequest
     const result = await thread.run(task, this.#settings.timeoutMs)
     // A thread that is ended takes a moment to be gone: it is replaced at once.
-    if (result.is === 'timed-out') this.#lost(thread)
+    if (result.is === 'timed-out') this.#lost(thread, this.#tooLate())
     else if (this.#threads.has(thread)) this.#free(thread)
     this.#answer(call, result)
   }
@@ -244,11 +247,14 @@ export class IsolatedRouting implements RoutingFunction, AsyncDisposable {
       case 'lost':
         call.reject(new RoutingError('crashed', this, 'took its thread down. The thread is replaced.', result.cause))
         return
-      case 'timed-out': {
-        const what = `did not answer within ${this.#settings.timeoutMs} ms, and its thread was ended.`
-        call.reject(new RoutingError('timed-out', this, what))
-      }
+      case 'timed-out':
+        call.reject(this.#tooLate())
     }
+  }
+
+  #tooLate(): RoutingError {
+    const what = `did not answer within ${this.#settings.timeoutMs} ms, and its thread was ended.`
+    return new RoutingError('timed-out', this, what)
   }
 
   #free(thread: IsolatedThread): void {
@@ -260,17 +266,18 @@ export class IsolatedRouting implements RoutingFunction, AsyncDisposable {
   }
 
   /** A thread that was ready is lost, at a call or while it was idle. */
-  #lost(thread: IsolatedThread): void {
+  #lost(thread: IsolatedThread, why: unknown): void {
     if (!this.#threads.delete(thread)) return
     const at = this.#idle.indexOf(thread)
     if (at !== -1) this.#idle.splice(at, 1)
     this.#stop(thread)
-    this.#failed()
+    this.#failed(why)
   }
 
   /** A thread was lost or could not be started. */
-  #failed(): void {
+  #failed(why: unknown): void {
     if (this.#isClosed) return
+    this.#lastFailure = why
     this.#breaker.failed()
     if (this.#breaker.state !== 'open') {
       this.#restore()
@@ -296,7 +303,7 @@ export class IsolatedRouting implements RoutingFunction, AsyncDisposable {
     const wanted = this.#breaker.state === 'closed' ? this.#settings.threads : 1
     if (this.#breaker.state === 'open') return
     for (let missing = wanted - this.#threads.size - this.#starting; missing > 0; missing--) {
-      this.#start().catch(() => this.#failed())
+      this.#start().catch((error: unknown) => this.#failed(error))
     }
   }
 
@@ -305,7 +312,7 @@ export class IsolatedRouting implements RoutingFunction, AsyncDisposable {
     let thread: IsolatedThread
     try {
       const { url, memoryMb, loadMs } = this.#settings
-      const lost = (ended: IsolatedThread): void => this.#lost(ended)
+      const lost = (ended: IsolatedThread, why: unknown): void => this.#lost(ended, why)
       thread = await IsolatedThread.start(this.#processes, { module: url, hash: this.hash, memoryMb, loadMs, lost })
     } finally {
       this.#starting--
@@ -329,11 +336,10 @@ export class IsolatedRouting implements RoutingFunction, AsyncDisposable {
   }
 
   #suspended(): RoutingError {
-    return new RoutingError(
-      'suspended',
-      this,
-      `lost too many threads and is not asked for ${Math.ceil(this.#breaker.waitMs)} ms.`,
-    )
+    const waitMs = Math.ceil(this.#breaker.waitMs)
+    const why = asSentence(textOf(this.#lastFailure))
+    const what = `lost too many threads and is not asked for ${waitMs} ms. Of the last one: ${why}`
+    return new RoutingError('suspended', this, what, this.#lastFailure)
   }
 }
 

@@ -21,7 +21,7 @@ export interface IsolatedThreadOptions {
   /** Milliseconds to start and load the module. */
   readonly loadMs: number
   /** Called once if a thread that was started is lost, whatever it is at. */
-  readonly lost: (thread: IsolatedThread) => void
+  readonly lost: (thread: IsolatedThread, why: unknown) => void
 }
 
 /**
@@ -48,7 +48,8 @@ export class IsolatedThread {
       throw error
     }
     processes.monitor(thread.process, ({ reason }) => {
-      if (reason.is !== 'normal') options.lost(isolated)
+      if (reason.is !== 'normal')
+        options.lost(isolated, reason.cause ?? new LiminalError('PROCESS_GONE', `The thread was ended (${reason.is}).`))
     })
     return isolated
   }

@@ -4,7 +4,7 @@ import { LiminalError } from '../errors.ts'
 import { ownBytes } from '../payload.ts'
 import type { ExitReason } from '../process/index.ts'
 import { HAS_HEAD, readAnswerHead, readHead } from '../protocol/index.ts'
-import { toLiminalError } from '../thrown.ts'
+import { asSentence, toLiminalError } from '../thrown.ts'
 import { abortedError, timeoutError, type WaitLimits, waitFor } from '../waiting.ts'
 import type { PushEntry } from './push-entry.ts'
 import { connectionLost, type Pushes } from './pushes.ts'
@@ -102,5 +102,8 @@ function contentOf(bytes: Uint8Array, flags: number): Uint8Array | null {
   if (status === 'done') return headed.payload
   if (status === 'extend') return null
   const what = status === 'failed' ? 'failed' : 'was not taken'
-  throw new LiminalError('REMOTE_ERROR', `The push ${what}: ${message ?? code ?? 'the peer did not say why'}.`)
+  throw new LiminalError(
+    'REMOTE_ERROR',
+    asSentence(`The push ${what}: ${message ?? code ?? 'the peer did not say why'}`),
+  )
 }
