@@ -102,7 +102,7 @@ describe('a dispatch', () => {
     expect(await failure(() => made.dispatch('work', 1, { whenUnavailable: 'fail' }), 'NO_RESPONDER')).toMatchObject({
       reroutedFrom: [{ reason: 'handed-back' }],
     })
-    await failure(() => made.dispatch('work', 1, { whenUnavailable: 'fail' }), 'RESPONDER_FAILED')
+    await failure(() => made.dispatch('work', 1, { whenUnavailable: 'fail' }), 'PARTICIPANT_GONE')
     expect(receives).toBe(2)
     registration.withdraw()
   })

@@ -76,8 +76,8 @@ export class ThreadResponder implements Responder {
   ended(error: LiminalError): void {
     this.#forget()
     this.#closed.reject(error)
-    // It would just be gone. Whoever registered it gets this turn to look.
-    setImmediate(() => this.#warnIfUnseen(error))
+    // It would just be gone. Whoever registered it gets this turn to look; whoever ended its process knows.
+    if (error.code === 'RESTARTS_EXCEEDED') setImmediate(() => this.#warnIfUnseen(error))
   }
 
   async #close(graceMs: number | undefined): Promise<void> {

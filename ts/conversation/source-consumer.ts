@@ -4,6 +4,7 @@ import type { ExitReason } from '../process/index.ts'
 import {
   type Consumer,
   ConsumerCrashError,
+  ConsumerEndedError,
   type DeliveryContext,
   type ExitListener,
   HandedBackError,
@@ -61,11 +62,11 @@ export class SourceConsumer implements Consumer<Work, Uint8Array> {
         },
         failed: (error: LiminalError): void => {
           // The group hears of an exit by itself, and knows what to do about it.
-          if (!isExit(error, this.#registration)) reject(isUndone(error) ? undone(error) : error)
+          if (!isExit(error, this.#registration)) reject(fateOf(error))
           over()
         },
         crashed: (error: LiminalError, reason: ExitReason): void => {
-          reject(reason.is === 'normal' ? error : new ConsumerCrashError(reason.is, error))
+          reject(reason.is === 'normal' ? new ConsumerEndedError(error) : new ConsumerCrashError(reason.is, error))
           over()
         },
         handedBack: (error: LiminalError): void => {
@@ -111,9 +112,10 @@ function isExit(error: LiminalError, { process }: SourceRegistration): boolean {
   return process.over !== null && error.code === 'PARTICIPANT_GONE' && error.cause === process.over.reason
 }
 
-/** A participant that ended normally may have done it. */
-function isUndone(error: LiminalError): boolean {
-  return error.code === 'PARTICIPANT_GONE' && !endedNormally(error)
+/** What the group makes of a failure: a participant that is gone has not done it, unless it ended normally. */
+function fateOf(error: LiminalError): LiminalError {
+  if (error.code !== 'PARTICIPANT_GONE') return error
+  return endedNormally(error) ? new ConsumerEndedError(error) : undone(error)
 }
 
 /** Somebody else may do it: nothing was sent, or whoever had it is no more. */

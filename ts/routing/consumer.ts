@@ -99,6 +99,21 @@ export class ConsumerCrashError extends LiminalError {
   }
 }
 
+/**
+ * What a consumer rejects a delivery with when whatever was at it ended in good order without an answer, while the consumer itself may go on: it may have done the work, so
+ * nobody else is to do it again. Its code is `PARTICIPANT_GONE`, and so is that of the dispatch.
+ */
+export class ConsumerEndedError extends LiminalError {
+  /** @param cause what happened, as an error. */
+  constructor(cause: LiminalError) {
+    super('PARTICIPANT_GONE', cause.message, { cause })
+  }
+
+  override get name(): string {
+    return 'ConsumerEndedError'
+  }
+}
+
 /** The live state of a consumer in a group, as routing functions and operators see it. It changes with every dispatch; do not keep it. */
 export interface ConsumerView {
   readonly id: string

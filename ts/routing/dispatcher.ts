@@ -1,6 +1,6 @@
 import { Deferred } from '../deferred.ts'
 import { afterSettled } from './after-settled.ts'
-import { ConsumerCrashError, type ConsumerExit, isHandedBack } from './consumer.ts'
+import { ConsumerCrashError, ConsumerEndedError, type ConsumerExit, isHandedBack } from './consumer.ts'
 import { sayAnswerRefused, sayConsumerEnded, sayDispatchRerouted, sayRoutingFailed } from './diagnostics.ts'
 import { type Attempt, Dispatch, type DispatchTerms } from './dispatch.ts'
 import type { DispatchOutcome, Reroute } from './dispatch-outcome.ts'
@@ -303,6 +303,9 @@ export class Dispatcher {
     } else if (error instanceof ConsumerCrashError) {
       this.#release(attempt)
       this.#reroute(attempt, error.reason, error, error.observedAt, false)
+    } else if (error instanceof ConsumerEndedError) {
+      dispatch.fail('PARTICIPANT_GONE', endedNormally(member), error.cause)
+      this.#release(attempt)
     } else {
       member.failed++
       dispatch.fail('RESPONDER_FAILED', `was rejected by the consumer '${member.id}'`, error)
@@ -345,8 +348,7 @@ export class Dispatcher {
       if (state !== 'open') continue
       if (exit.is === 'normal') {
         // It was not killed: it may have done the work, so nobody else is to do it again.
-        const what = `was not completed: the consumer '${member.id}' ended normally before`
-        attempt.dispatch.fail('PARTICIPANT_GONE', what, exit.cause)
+        attempt.dispatch.fail('PARTICIPANT_GONE', endedNormally(member), exit.cause)
       } else {
         this.#reroute(attempt, exit.is, exit.cause, observedAt)
       }
@@ -409,4 +411,8 @@ export class Dispatcher {
     this.#open.remove(dispatch.openLink)
     if (this.#open.size === 0) this.#idle?.resolve()
   }
+}
+
+function endedNormally({ id }: Member): string {
+  return `was not completed: the consumer '${id}' ended normally before`
 }

@@ -3,6 +3,7 @@ export { type CompiledPredicate, compilePredicate } from './compile.ts'
 export {
   type Consumer,
   ConsumerCrashError,
+  ConsumerEndedError,
   type ConsumerExit,
   type ConsumerView,
   type DeliveryContext,
