@@ -32,6 +32,15 @@ const CODES = {
   SCHEMA_INVALID: false,
   SUBSCRIPTION_SHED: true,
   OUTBOX_FULL: true,
+  // Durability.
+  SEQUENCE_CONFLICT: false,
+  CURSOR_FENCED: false,
+  CURSOR_NOT_FOUND: false,
+  STORE_BUSY: true,
+  STORE_FULL: true,
+  STORE_FAILED: true,
+  STORE_LOCKED: true,
+  STORE_CORRUPT: false,
   // Conversations.
   NO_RESPONDER: true,
   RESPONDER_FAILED: false,

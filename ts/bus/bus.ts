@@ -3,6 +3,7 @@ import type { PayloadKind } from '../payload.ts'
 import type { CausalContext } from '../protocol/index.ts'
 import type { DispatchOptions, DispatchOutcome } from '../routing/index.ts'
 import type { CrashPolicy } from './compensation.ts'
+import type { Administration } from './administration.ts'
 import type { WorkerRegistry } from './worker.ts'
 
 /**
@@ -68,6 +69,9 @@ export interface Bus extends AsyncDisposable {
    * @throws LiminalError `INVALID_ARGUMENT`, `CLOSED`; `NOT_SUPPORTED` on a remote bus.
    */
   respond(subject: string, module: URL, options: IsolatedRespondOptions): Responder
+
+  /** Looks at channels and cursors, and sets them right. */
+  readonly administration: Administration
 
   /** Registers workers: each takes the messages of a task queue, which is a subject, with a capacity and a lease for each message. */
   readonly worker: WorkerRegistry
@@ -148,6 +152,11 @@ export interface PublishOptions extends WaitOptions, SendOptions {
 export interface Receipt {
   /** Unique on the bus, also across its restarts, and rising in publish order. */
   readonly messageId: bigint
+  /**
+   * Where the message is in the log of a durable channel, from 0 and without gaps: it is on disk, as far as the channel's `sync` says. `null` for a channel that is not durable, and from a
+   * server that does not say.
+   */
+  readonly position: bigint | null
   /** Whether at least one subscriber was reached. */
   readonly delivered: boolean
   /** How many subscribers were reached; `null` where the wire only says yes or no. */
@@ -169,14 +178,43 @@ export interface SubscribeOptions {
   /** Deliveries handed out and not yet accepted, at most. At least 1. Default 16,384 (iterator) or 65,536 (handler). */
   maxInFlight?: number
   /**
-   * `'auto'` accepts a delivery when the iterator is asked for the next one; `'explicit'` waits for {@link Delivery.accept}. Default `'auto'`. With a
-   * handler it is always when the handler is done.
+   * `'auto'` accepts a delivery when the iterator is asked for the next one; `'explicit'` waits for {@link Delivery.accept}, which accepts all before it too; `'each'` waits for the `accept` of
+   * every single delivery, in any order. Default `'auto'`. With a handler it is always when the handler is done.
    */
-  accept?: 'auto' | 'explicit'
+  accept?: 'auto' | 'explicit' | 'each'
+  /**
+   * Where to begin in the log of a durable channel. Default `'latest'`: with what is published from now on. `{ time }` is a Date or milliseconds since the epoch. A position that is not there any
+   * more begins with the oldest that is. Without meaning for a `cursor` that exists: it goes on where it was.
+   */
+  from?: StartPosition
+  /**
+   * A named cursor of a durable channel: remembers what was accepted, also across restarts, and redelivers what was not. One subscription owns it at a time: a newer one ends the older with
+   * `CURSOR_FENCED`.
+   */
+  cursor?: string | CursorOptions
   /** Schema ids that this subscriber understands. Default: any. @throws (from `ready` and the iterator) `SchemaIncompatible`. */
   acceptedSchemas?: readonly Uint8Array[]
   /** Ends the subscription, like `close()`. */
   signal?: AbortSignal
+}
+
+export type StartPosition = 'latest' | 'earliest' | { readonly position: bigint } | { readonly time: Date | number }
+
+/** A named cursor and how it behaves. What is left out has its default; it is the owner's to say, and not remembered. */
+export interface CursorOptions {
+  /** 1 to 255 UTF-8 bytes without control characters. */
+  readonly name: string
+  /**
+   * When the contiguous watermark of what was accepted is written down. `'message'`: with every acceptance that moves it (they share commits). `{ every, withinMs }`: after so many, or so long
+   * after the first (default 1,000 ms). `'explicit'`: by `Subscription.checkpoint()` only. Default `'message'`. What was accepted after the last checkpoint is delivered again after a crash.
+   */
+  readonly checkpoint?: 'message' | 'explicit' | { readonly every: number; readonly withinMs?: number }
+  /** Milliseconds that a delivery may stay unaccepted before it is delivered again, with a higher attempt. Default 30,000. */
+  readonly leaseMs?: number
+  /** Deliveries of one message at most, at least 1; after that it goes to the dead-letter channel and counts as accepted. Default: no limit. */
+  readonly maxAttempts?: number
+  /** Where messages go that were delivered `maxAttempts` times. Default `<channel>.dead-letter`, created durable when it is first used. */
+  readonly deadLetter?: string
 }
 
 export type DeliveryHandler<T> = (deliveries: readonly Delivery<T>[]) => void | Promise<void>
@@ -192,8 +230,20 @@ export interface Delivery<T = unknown> {
   readonly sequence: bigint
   readonly schemaId: Uint8Array
   readonly causal: CausalContext
-  /** Makes room for another delivery, this one and all before it. Idempotent. */
+  /** Where it is in the log of a durable channel, from 0; `null` for a channel that is not durable, and from a server that does not say. */
+  readonly position: bigint | null
+  /** 1 for the first time that a cursor hands this message out, and one more each time after. Always 1 without a cursor. */
+  readonly attempt: number
+  /** Makes room for another delivery: this one and all before it, or with `accept: 'each'` this one alone. A cursor moves on past what is accepted. Idempotent. */
   accept(): void
+  /**
+   * Hands the message back to its cursor: it is delivered again, with a higher attempt, or goes to the dead-letter channel. Without a cursor it is the same as `accept`. Idempotent.
+   * @param options.reason for people, in the dead-letter channel: at most 1,024 characters.
+   * @param options.delayMs milliseconds until it is delivered again. Default 0.
+   */
+  reject(options?: { readonly reason?: string; readonly delayMs?: number }): void
+  /** Begins the lease of this delivery anew: it takes longer. Without a cursor it does nothing. */
+  extend(): void
 }
 
 /** A running subscription. Ends by `close`, by leaving the loop, by its signal, or with the error that ended it. */
@@ -206,7 +256,9 @@ export interface Subscription<T = unknown> extends AsyncIterable<Delivery<T>>, A
    * error are still handed out after it; nobody has to look at this promise.
    */
   readonly closed: Promise<void>
-  /** Ends it: no delivery is handed out any more. Idempotent. */
+  /** Writes down how far a cursor has accepted, and resolves once that is durable. At once without a cursor. @throws LiminalError `CLOSED`, `CURSOR_FENCED`, `STORE_FAILED`, `STORE_FULL`. */
+  checkpoint(): Promise<void>
+  /** Ends it: no delivery is handed out any more. A cursor writes down how far it has accepted. Idempotent. */
   close(): Promise<void>
 }
 
@@ -248,6 +300,13 @@ export interface ConverseOptions extends WaitOptions {
   idleTimeoutMs?: number
   /** What caused the conversation: its messages say this unless they say something themselves. */
   causal?: CausalContext
+  /**
+   * Keeps a journal of the conversation, so that it survives the process of its bus: what was asked is asked again, steps that were completed are not run again, and whoever opens the same `key`
+   * on the same subject again goes on with it. Needs a `dataDir`; `NOT_SUPPORTED` without. Default `false`.
+   */
+  durable?: boolean
+  /** What a durable conversation is called: 1 to 255 UTF-8 bytes without control characters. Default: a random one, see {@link Conversation.key}. */
+  key?: string
 }
 
 /** An exchange with one responder, over any number of messages. */

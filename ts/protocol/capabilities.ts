@@ -19,6 +19,8 @@ export const Capability = {
   WORK: 0x0040_0000,
   /** ConversationMessage flag 0x40: a reply in parts, paced by Accept. */
   STREAMS: 0x0080_0000,
+  /** Durable channels: where a subscription begins, named cursors, positions and attempts of deliveries, positions in PublishAck. */
+  DURABLE: 0x0100_0000,
 } as const
 
 /** Everything that this version understands. */

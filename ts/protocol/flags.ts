@@ -34,3 +34,12 @@ export const WORKER_LEAVE = 0x80
  * with it: the end, without a value of its own.
  */
 export const IN_PARTS = 0x40
+
+/** On Subscribe, extension `DURABLE`: a NUL and terms as JSON text follow the channel's name, see `readSubscribeTerms`. */
+export const SUBSCRIBE_TERMS = 0x80
+/** On PublishAck, extension `DURABLE`: not an answer, but the position of the next one on its stream. */
+export const ACK_POSITION = 0x40
+/** On Accept, extension `DURABLE`: this delivery alone, and not those before it. */
+export const ACCEPT_ONE = 0x80
+/** On Accept, extension `DURABLE`: not done yet; the lease of this delivery begins anew. */
+export const ACCEPT_EXTEND = 0x40

@@ -29,6 +29,13 @@ export const ReasonCode = {
   PayloadTooLarge: 0x800e,
   InvalidArgument: 0x800f,
   RoutingFailed: 0x8010,
+  SequenceConflict: 0x8011,
+  CursorFenced: 0x8012,
+  CursorNotFound: 0x8013,
+  StoreBusy: 0x8014,
+  StoreFull: 0x8015,
+  StoreFailed: 0x8016,
+  StoreCorrupt: 0x8017,
   /** The generic one: the text is all there is. */
   ServerError: 0xffff,
 } as const
@@ -64,6 +71,13 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
   NOT_SUPPORTED: ReasonCode.NotSupported,
   INVALID_ARGUMENT: ReasonCode.InvalidArgument,
   PAYLOAD_TOO_LARGE: ReasonCode.PayloadTooLarge,
+  SEQUENCE_CONFLICT: ReasonCode.SequenceConflict,
+  CURSOR_FENCED: ReasonCode.CursorFenced,
+  CURSOR_NOT_FOUND: ReasonCode.CursorNotFound,
+  STORE_BUSY: ReasonCode.StoreBusy,
+  STORE_FULL: ReasonCode.StoreFull,
+  STORE_FAILED: ReasonCode.StoreFailed,
+  STORE_CORRUPT: ReasonCode.StoreCorrupt,
 }
 
 const BY_REASON = new Map<number, ErrorCode>()

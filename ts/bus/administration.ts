@@ -1,0 +1,74 @@
+import type { CausalContext } from '../protocol/index.ts'
+import type { StartPosition, WaitOptions } from './bus.ts'
+
+/** What a channel is and holds. */
+export interface ChannelInfo {
+  readonly name: string
+  readonly durable: boolean
+  /** Subscriptions that get deliveries now. */
+  readonly subscribers: number
+  /** Lower-case hex of the schema id; `null` without a schema. */
+  readonly schemaId: string | null
+  /** The oldest message that is still there, and the position of the one published next; both `null` for a channel that is not durable, as are all below. */
+  readonly first: bigint | null
+  readonly next: bigint | null
+  /** Bytes of the messages in the log. */
+  readonly bytes: number | null
+  /** Milliseconds since the epoch. `null` also without messages. */
+  readonly firstTimestamp: number | null
+  readonly lastTimestamp: number | null
+  readonly sync: 'each' | 'interval' | 'os' | null
+}
+
+/** What a cursor has accepted. */
+export interface CursorInfo {
+  readonly channel: string
+  readonly name: string
+  /** The first position that was not accepted, as it was last written down. */
+  readonly position: bigint
+  /** Messages from there to the end of the log. */
+  readonly lag: bigint
+  /** Whether a subscription owns it now. */
+  readonly owned: boolean
+}
+
+/** A message of a log as it is stored. */
+export interface LoggedMessage {
+  readonly position: bigint
+  readonly messageId: bigint
+  /** Milliseconds since the epoch when it was published. */
+  readonly timestamp: number
+  readonly publisher: string | null
+  readonly idempotencyKey: string | null
+  /** 32 bytes; zero without a schema. */
+  readonly schemaId: Uint8Array
+  readonly causal: CausalContext
+  readonly payload: Uint8Array
+}
+
+export interface PeekOptions extends WaitOptions {
+  /** Default `'earliest'`. `'latest'` shows the last ones. */
+  readonly from?: StartPosition
+  /** At most 1,024. Default 10. */
+  readonly limit?: number
+}
+
+/**
+ * What operators do. Everything throws LiminalError `CHANNEL_NOT_FOUND`, `CURSOR_NOT_FOUND`, `NOT_SUPPORTED` (the channel is not durable), `CLOSED`, and on a remote bus what a request
+ * throws.
+ */
+export interface Administration {
+  /** All channels, by name. */
+  channels(options?: WaitOptions): Promise<readonly ChannelInfo[]>
+  channel(name: string, options?: WaitOptions): Promise<ChannelInfo>
+  /** Messages of a log, which stay where they are. */
+  peek(channel: string, options?: PeekOptions): Promise<readonly LoggedMessage[]>
+  /** Removes the messages before a position, or all. Returns how many. Cursors that have not accepted them skip them. */
+  purge(channel: string, options?: WaitOptions & { readonly before?: bigint }): Promise<bigint>
+  /** The cursors of one channel, or of all. */
+  cursors(channel?: string, options?: WaitOptions): Promise<readonly CursorInfo[]>
+  /** Moves a cursor, or makes it. Whoever owns it is fenced, and subscribes again. */
+  setCursor(channel: string, cursor: string, to: StartPosition, options?: WaitOptions): Promise<CursorInfo>
+  /** Forgets a cursor. Whoever owns it is fenced. */
+  removeCursor(channel: string, cursor: string, options?: WaitOptions): Promise<void>
+}
