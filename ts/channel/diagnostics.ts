@@ -6,6 +6,15 @@ export const PUBLISH_REFUSED = 'liminal:publish:refused'
 /** `node:diagnostics_channel` on which it is said that a subscription broke its contract and was removed, as {@link SinkFailed}. */
 export const SINK_FAILED = 'liminal:sink:failed'
 
+/** `node:diagnostics_channel` on which it is said that messages could not be stored, as {@link AppendFailed}. Their publishers know. */
+export const APPEND_FAILED = 'liminal:append:failed'
+
+/** Messages that were not stored. */
+export interface AppendFailed {
+  readonly channel: string
+  readonly error: LiminalError
+}
+
 /** A publish that left no trace. */
 export interface PublishRefused {
   readonly channel: string
@@ -21,6 +30,12 @@ export interface SinkFailed {
 
 const publishRefused = diagnosticsChannel(PUBLISH_REFUSED)
 const sinkFailed = diagnosticsChannel(SINK_FAILED)
+const appendFailed = diagnosticsChannel(APPEND_FAILED)
+
+/** Says that messages were not stored. */
+export function sayAppendFailed(channel: string, error: LiminalError): void {
+  if (appendFailed.hasSubscribers) appendFailed.publish({ channel, error } satisfies AppendFailed)
+}
 
 /** Says that a publish was refused. Costs nothing when nobody listens. */
 export function sayPublishRefused(channel: string, error: LiminalError): void {

@@ -1,6 +1,6 @@
 import { LiminalError } from '../errors.ts'
 import { saySinkFailed } from './diagnostics.ts'
-import type { MessageRun, Sink } from './run.ts'
+import type { Logged, MessageRun, Sink } from './run.ts'
 
 /** A place in the fan-out of a channel. */
 export interface ChannelSubscription {
@@ -66,7 +66,7 @@ export class FanOut {
    * Hands a run to every sink and returns how many took it. One that fails never keeps it from the others; one that joins meanwhile does not get it, one
    * that leaves meanwhile gets no more.
    */
-  deliver(run: MessageRun, schemaId: Uint8Array): number {
+  deliver(run: MessageRun, schemaId: Uint8Array, logged: Logged | null): number {
     const places = this.#places
     const count = places.length
     let taken = 0
@@ -77,7 +77,7 @@ export class FanOut {
       const sink = place.sink
       if (sink === null) continue
       try {
-        if (sink.deliver(run, schemaId)) {
+        if (sink.deliver(run, schemaId, logged)) {
           taken++
           if (!behind && sink.hold() !== null) behind = true
         } else {

@@ -1,0 +1,45 @@
+import { LiminalError } from '../errors.ts'
+
+/**
+ * What the claims stream of a durable channel says, all numbers big-endian.
+ *
+ * Keys: u8 1, u64 position of the first message, then 16 bytes for each of its and its followers' keys: their hashes.
+ * Fate: u8 2, u64 position of the first message, u32 messages, u32 subscriptions that they reached.
+ */
+export type ClaimEvent =
+  | { readonly is: 'keys'; readonly position: bigint; readonly hashes: Uint8Array }
+  | { readonly is: 'fate'; readonly position: bigint; readonly count: number; readonly deliveredTo: number }
+
+const KEYS = 1
+const FATE = 2
+const HEAD_BYTES = 9
+const FATE_BYTES = 17
+const HASH_BYTES = 16
+
+/** Writes an event. */
+export function writeClaimEvent(event: ClaimEvent): Uint8Array {
+  const bytes = Buffer.alloc(event.is === 'keys' ? HEAD_BYTES + event.hashes.length : FATE_BYTES)
+  bytes[0] = event.is === 'keys' ? KEYS : FATE
+  bytes.writeBigUInt64BE(event.position, 1)
+  if (event.is === 'keys') {
+    bytes.set(event.hashes, HEAD_BYTES)
+  } else {
+    bytes.writeUInt32BE(event.count, HEAD_BYTES)
+    bytes.writeUInt32BE(event.deliveredTo, HEAD_BYTES + 4)
+  }
+  return bytes
+}
+
+/** Reads an event; views of `bytes`. @throws LiminalError `STORE_CORRUPT`. */
+export function readClaimEvent(bytes: Uint8Array, what: string): ClaimEvent {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  if (buffer.length >= HEAD_BYTES && buffer[0] === KEYS && (buffer.length - HEAD_BYTES) % HASH_BYTES === 0) {
+    return { is: 'keys', position: buffer.readBigUInt64BE(1), hashes: buffer.subarray(HEAD_BYTES) }
+  }
+  if (buffer.length === FATE_BYTES && buffer[0] === FATE) {
+    const position = buffer.readBigUInt64BE(1)
+    return { is: 'fate', position, count: buffer.readUInt32BE(HEAD_BYTES), deliveredTo: buffer.readUInt32BE(HEAD_BYTES + 4) }
+  }
+  const message = `${what} is no record of idempotency keys, though its checksum is right: another program wrote it. Restore the store from a copy.`
+  throw new LiminalError('STORE_CORRUPT', message)
+}

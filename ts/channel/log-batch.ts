@@ -1,0 +1,89 @@
+import { type EventBatch, type MessageStamp, messageRecordLength, writeMessageRecord } from '../durability/index.ts'
+import { Column, HEAD_WIDTH, ROW_WIDTH } from '../protocol/index.ts'
+import { rowOffset } from './one-message-run.ts'
+import type { MessageRun } from './run.ts'
+
+const FIRST_BYTES = 1_024
+const FIRST_ROWS = 8
+
+/**
+ * Messages on their way into a log, as the records that are stored and as a run that is delivered once they are: one memory, copied into once. The copy is needed, since a published run is lent
+ * for one call and a commit takes longer.
+ */
+export class LogBatch {
+  #bytes = Buffer.allocUnsafeSlow(FIRST_BYTES)
+  #used = 0
+  #columns = new Int32Array(HEAD_WIDTH + FIRST_ROWS * ROW_WIDTH)
+  #ends = new Uint32Array(FIRST_ROWS)
+  #count = 0
+
+  /** Messages in it. */
+  get count(): number {
+    return this.#count
+  }
+
+  /** Bytes of their records. */
+  get length(): number {
+    return this.#used
+  }
+
+  /** Copies rows of a run in. Their message ids follow that of the stamp, which counts on. */
+  add(run: MessageRun, stamp: MessageStamp, schemaId: Uint8Array): void {
+    const { bytes, columns } = run
+    const end = rowOffset(run.first + run.count)
+    this.#makeRoom(run, stamp.publisher)
+    for (let row = rowOffset(run.first); row < end; row += ROW_WIDTH) {
+      const target = rowOffset(this.#count)
+      this.#used = writeMessageRecord(
+        stamp,
+        schemaId,
+        bytes,
+        columns,
+        row,
+        this.#bytes,
+        this.#used,
+        this.#columns,
+        target,
+      )
+      this.#ends[this.#count] = this.#used
+      this.#count++
+    }
+  }
+
+  /** The records, for the store. */
+  events(): EventBatch {
+    return { bytes: this.#bytes.subarray(0, this.#used), ends: this.#ends.subarray(0, this.#count) }
+  }
+
+  /** The messages from one on, for subscriptions. Nothing is added any more. */
+  run(): MessageRun {
+    this.#columns[0] = this.#count
+    this.#columns[1] = this.#used
+    this.#columns[HEAD_WIDTH + Column.RUN] = this.#count
+    return { bytes: this.#bytes, columns: this.#columns, first: 0, count: this.#count }
+  }
+
+  #makeRoom(run: MessageRun, publisher: Uint8Array | null): void {
+    const { columns } = run
+    const end = rowOffset(run.first + run.count)
+    let needed = this.#used
+    for (let row = rowOffset(run.first); row < end; row += ROW_WIDTH) {
+      const envelopeLength = columns[row + Column.PAYLOAD] + columns[row + Column.PAYLOAD_LENGTH] - columns[row + Column.ENVELOPE]
+      needed += messageRecordLength(publisher, columns[row + Column.KEY_LENGTH], envelopeLength)
+    }
+    if (needed > this.#bytes.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.length * 2))
+      this.#bytes.copy(grown, 0, 0, this.#used)
+      this.#bytes = grown
+    }
+    const rows = this.#count + run.count
+    if (rows <= this.#ends.length) return
+    const capacity = Math.max(rows, this.#ends.length * 2)
+    const ends = new Uint32Array(capacity)
+    ends.set(this.#ends.subarray(0, this.#count))
+    this.#ends = ends
+    const grown = new Int32Array(HEAD_WIDTH + capacity * ROW_WIDTH)
+    grown.set(this.#columns.subarray(0, rowOffset(this.#count)))
+    this.#columns = grown
+  }
+}

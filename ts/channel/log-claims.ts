@@ -1,0 +1,175 @@
+import {
+  ClaimRows,
+  ClaimStatus,
+  type EventBatch,
+  type EventStore,
+  rowsFor,
+  type StoreKey,
+  type StoreWrite,
+} from '../durability/index.ts'
+import { LiminalError } from '../errors.ts'
+import { Column } from '../protocol/index.ts'
+import type { Original } from './answers.ts'
+import type { BatchClaims } from './batch-claims.ts'
+import { type ClaimEvent, readClaimEvent, writeClaimEvent } from './claim-events.ts'
+import type { ClaimSource } from './claims.ts'
+import type { LoggedMessage } from './logged-message.ts'
+import { rowOffset } from './one-message-run.ts'
+import type { MessageRun } from './run.ts'
+
+/** Events that are read at once while a log is opened. */
+const PAGE_EVENTS = 1_024
+/** Says that nobody knows how many subscriptions a message reached: the bus ended before it was written. */
+const UNKNOWN = 0xffff_ffff
+
+/**
+ * The idempotency keys of a durable channel. Claims themselves are only in memory: with a message the hash of its key is stored, in the same commit, so a restart finds the keys of the messages
+ * that were stored, and no others (design §8).
+ */
+export class LogClaims {
+  readonly #channel: string
+  readonly #source: ClaimSource
+  readonly #store: EventStore
+  readonly #stream: StoreKey
+  readonly #ttlMs: number
+  /** Of the claims stream. */
+  #next = 0n
+  /** What became of stored messages; goes with the next commit. */
+  #fates: ClaimEvent[] = []
+
+  constructor(channel: string, source: ClaimSource, store: EventStore, ttlMs: number) {
+    this.#channel = channel
+    this.#source = source
+    this.#store = store
+    this.#stream = { kind: 'claims', parts: [channel] }
+    this.#ttlMs = ttlMs
+  }
+
+  /** Puts the keys that were stored lately back into the index. @throws LiminalError `STORE_CORRUPT`, `STORE_FAILED`. */
+  async restore(): Promise<void> {
+    const now = Date.now()
+    let at = await this.#store.sequenceAt(this.#stream, now - this.#ttlMs)
+    this.#next = (await this.#store.state(this.#stream)).next
+    /** Keys whose fate was not read yet. */
+    const open = new Map<bigint, { readonly hashes: Uint8Array; readonly storedAt: number }>()
+    const put = (position: bigint, deliveredTo: number): void => {
+      const keys = open.get(position)
+      if (keys === undefined) return
+      open.delete(position)
+      const { hashes, storedAt } = keys
+      this.#source.index.restore(hashes, hashes.length / 16, position, deliveredTo, storedAt, now)
+    }
+    while (at < this.#next) {
+      const page = await this.#store.read(this.#stream, at, { maxEvents: PAGE_EVENTS })
+      for (const { bytes, ends, first, timestamp } of page.batches) {
+        for (let index = 0; index < ends.length; index++) {
+          const what = `Event ${first + BigInt(index)} of the keys of channel '${this.#channel}'`
+          const event = readClaimEvent(bytes.subarray(index === 0 ? 0 : ends[index - 1], ends[index]), what)
+          if (event.is === 'keys') open.set(event.position, { hashes: event.hashes, storedAt: timestamp })
+          else put(event.position, event.deliveredTo)
+        }
+      }
+      at = page.next
+    }
+    for (const position of [...open.keys()]) put(position, UNKNOWN)
+  }
+
+  /** What is written with a commit whose batches begin at these positions. Call {@link written} when it was. */
+  changes(batches: readonly { readonly claims: BatchClaims; readonly first: bigint }[]): StoreWrite[] {
+    const events = [...this.#fates]
+    for (const { claims, first } of batches) {
+      for (const { position, hashes } of claims.hashes(first)) events.push({ is: 'keys', position, hashes })
+    }
+    if (events.length === 0) return []
+    return [{ type: 'append', stream: this.#stream, expected: this.#next, events: batchOf(events) }]
+  }
+
+  /** The changes of the last call of {@link changes} are stored. */
+  written(changes: readonly StoreWrite[]): void {
+    for (const change of changes) {
+      if (change.type === 'append') this.#next += BigInt(change.events.ends.length)
+    }
+    this.#fates = []
+  }
+
+  /** A batch was stored and delivered. */
+  complete(claims: BatchClaims, first: bigint, deliveredTo: number): void {
+    if (claims.count === 0) return
+    claims.complete(this.#source.index, first, deliveredTo)
+    for (const { position, hashes } of claims.hashes(first)) {
+      this.#fates.push({ is: 'fate', position, count: hashes.length / 16, deliveredTo })
+    }
+  }
+
+  /** A batch failed. */
+  release(claims: BatchClaims): void {
+    if (claims.count > 0) claims.release(this.#source.index)
+  }
+
+  /**
+   * Prepares to find the original of a row that repeats a key, when everything before it is settled.
+   *
+   * @param message Reads a message of the log.
+   */
+  finder(
+    run: MessageRun,
+    index: number,
+    message: (position: bigint) => Promise<LoggedMessage | null>,
+  ): () => Promise<Original> {
+    const row = rowOffset(index)
+    const keyAt = run.columns[row + Column.KEY]
+    // A copy: the run is lent for one call.
+    const key = run.bytes.slice(keyAt, keyAt + run.columns[row + Column.KEY_LENGTH])
+    return () => this.#find(key, message)
+  }
+
+  /** Forgets what is stored of keys whose time is over. */
+  async expire(): Promise<void> {
+    const before = await this.#store.sequenceAt(this.#stream, Date.now() - this.#ttlMs)
+    if (before > 0n) await this.#store.write([{ type: 'truncate', stream: this.#stream, before }])
+  }
+
+  /** Writes down what became of the last messages. */
+  async close(): Promise<void> {
+    const changes = this.changes([])
+    if (changes.length === 0) return
+    await this.#store.write(changes)
+    this.written(changes)
+  }
+
+  async #find(key: Uint8Array, message: (position: bigint) => Promise<LoggedMessage | null>): Promise<Original> {
+    const { index, scope } = this.#source
+    const columns = rowsFor(1)
+    columns[rowOffset(0) + Column.KEY_LENGTH] = key.length
+    const claims = new ClaimRows(1)
+    const owner = this.#source.nextOwner()
+    index.claim(scope, key, columns, 0, 1, owner, Date.now(), claims)
+    if (claims.status(0) !== ClaimStatus.COMPLETED) {
+      // Its original has failed, and is not in the way any more.
+      index.release(claims, 0, 1, owner)
+      const text = `The first publish with this idempotency key on channel '${this.#channel}' was not stored. Publish again.`
+      throw new LiminalError('STORE_FAILED', text)
+    }
+    const position = claims.value(0)
+    const deliveredTo = claims.deliveredTo(0) === UNKNOWN ? null : claims.deliveredTo(0)
+    const original = await message(position)
+    // Removed meanwhile, by retention or a purge: its key cannot be compared, and nothing says more of it.
+    if (original === null) return { messageId: 0n, deliveredTo, position }
+    if (original.key === null || Buffer.compare(original.key, key) !== 0) {
+      const text = `The idempotency key has the same 128-bit hash as that of message ${position} of channel '${this.#channel}'. Nothing was published. Publish with another key.`
+      throw new LiminalError('INVALID_ARGUMENT', text)
+    }
+    return { messageId: original.messageId, deliveredTo, position }
+  }
+}
+
+function batchOf(events: readonly ClaimEvent[]): EventBatch {
+  const parts = events.map(writeClaimEvent)
+  const ends = new Uint32Array(parts.length)
+  let length = 0
+  parts.forEach((part, index) => {
+    length += part.length
+    ends[index] = length
+  })
+  return { bytes: Buffer.concat(parts), ends }
+}

@@ -1,0 +1,68 @@
+import { readMessageColumns, rowsFor, type StoredBatch } from '../durability/index.ts'
+import { Column, SCHEMA_ID_BYTES } from '../protocol/index.ts'
+import { rowOffset } from './one-message-run.ts'
+import type { MessageRun } from './run.ts'
+
+/** Consecutive messages of a log, as a run that can be delivered. Its memory is never written again. */
+export interface LoggedRun {
+  readonly run: MessageRun
+  /** The position of the run's first row; the others follow without a gap. */
+  readonly first: bigint
+  /** Of all of its messages. */
+  readonly schemaId: Uint8Array
+}
+
+/** What a read of a log returns at most. It returns at least one message if there is one. */
+export interface LogLimits {
+  readonly maxMessages: number
+  readonly maxBytes: number
+}
+
+/** Turns stored records into runs: one for each stretch of messages with the same schema id. @throws LiminalError `STORE_CORRUPT`. */
+export function runsOf(batch: StoredBatch, channel: string): LoggedRun[] {
+  const { bytes, ends, first } = batch
+  const memory = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  const columns = rowsFor(ends.length)
+  const runs: LoggedRun[] = []
+  let from = 0
+  for (let index = 0; index < ends.length; index++) {
+    const start = index === 0 ? 0 : ends[index - 1]
+    const row = rowOffset(index)
+    readMessageColumns(memory, start, ends[index], columns, row, `Message ${first + BigInt(index)} of channel '${channel}'`)
+    if (index > from && !sameSchema(memory, columns[rowOffset(from) + Column.ENVELOPE], columns[row + Column.ENVELOPE])) {
+      runs.push(runOf(memory, columns, first, from, index))
+      from = index
+    }
+  }
+  if (ends.length > from) runs.push(runOf(memory, columns, first, from, ends.length))
+  return runs
+}
+
+/** The first messages of runs, `count` of them at most. */
+export function firstMessages(runs: readonly LoggedRun[], count: number): readonly LoggedRun[] {
+  const taken: LoggedRun[] = []
+  let left = count
+  for (const logged of runs) {
+    if (left <= 0) break
+    const { run } = logged
+    taken.push(run.count <= left ? logged : { ...logged, run: { ...run, count: left } })
+    left -= run.count
+  }
+  return taken
+}
+
+function runOf(bytes: Buffer, columns: Int32Array, first: bigint, from: number, to: number): LoggedRun {
+  columns[rowOffset(from) + Column.RUN] = to - from
+  columns[0] = Math.max(columns[0], to)
+  const schemaAt = columns[rowOffset(from) + Column.ENVELOPE]
+  return {
+    run: { bytes, columns, first: from, count: to - from },
+    first: first + BigInt(from),
+    schemaId: bytes.subarray(schemaAt, schemaAt + SCHEMA_ID_BYTES),
+  }
+}
+
+function sameSchema(bytes: Buffer, left: number, right: number): boolean {
+  return bytes.compare(bytes, left, left + SCHEMA_ID_BYTES, right, right + SCHEMA_ID_BYTES) === 0
+}
+
