@@ -4,11 +4,14 @@ export type {
   EventStore,
   KeyPage,
   ReadLimits,
+  StoredBatch,
+  StoredEvent,
   StoreKey,
   StoreKind,
   StoreStats,
   StoreWrite,
-  StoredBatch,
-  StoredEvent,
   StreamState,
 } from './event-store.ts'
+export { MemoryStore, type MemoryStoreOptions } from './memory-store.ts'
+export { MAX_APPEND_BYTES, MAX_VALUE_BYTES } from './store-changes.ts'
+export { decodeStoreKey, describeStoreKey, encodeKeyPrefix, encodeStoreKey, MAX_KEY_BYTES } from './store-key.ts'
