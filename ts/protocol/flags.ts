@@ -43,3 +43,7 @@ export const ACK_POSITION = 0x40
 export const ACCEPT_ONE = 0x80
 /** On Accept, extension `DURABLE`: not done yet; the lease of this delivery begins anew. */
 export const ACCEPT_EXTEND = 0x40
+/** On Accept, extension `DURABLE`: write down how far the cursor is, and echo this frame when that is durable. Accepts nothing itself. */
+export const ACCEPT_CHECKPOINT = 0x20
+/** On SubscribeAck, extension `DURABLE`: the channel is durable, and deliveries are numbered by their positions. */
+export const SUBSCRIBED_LOGGED = 0x80

@@ -23,3 +23,12 @@ export {
   withHead,
 } from './heads.ts'
 export { codeOf, EXTENSION_REASONS_START, ReasonCode, reasonOf } from './reasons.ts'
+export {
+  type CursorTerms,
+  LARGEST_TERMS_BYTES,
+  readSubscribeTerms,
+  type SubscribeTerms,
+  type TermsCheckpoint,
+  type TermsStart,
+  withSubscribeTerms,
+} from './subscribe-terms.ts'

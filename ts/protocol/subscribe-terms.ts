@@ -1,0 +1,148 @@
+import { LiminalError } from '../errors.ts'
+
+/** UTF-8 bytes of the terms' text, at most. */
+export const LARGEST_TERMS_BYTES = 4_096
+
+/** Where a subscription begins in the log of a durable channel. A time is in milliseconds since the epoch. */
+export type TermsStart = 'latest' | 'earliest' | { readonly position: bigint } | { readonly time: number }
+
+/** When a cursor writes down how far it has accepted. */
+export type TermsCheckpoint =
+  | 'message'
+  | 'explicit'
+  | { readonly every: number; readonly withinMs?: number | undefined }
+
+/** A named cursor, and how its owner wants it. What is left out has its default. */
+export interface CursorTerms {
+  readonly name: string
+  readonly checkpoint?: TermsCheckpoint | undefined
+  readonly leaseMs?: number | undefined
+  readonly maxAttempts?: number | undefined
+  readonly deadLetter?: string | undefined
+}
+
+/** What a Subscribe says beside its fields (extension `DURABLE`). */
+export interface SubscribeTerms {
+  readonly from: TermsStart
+  readonly cursor: CursorTerms | null
+  /** Whether deliveries are accepted one by one, in any order. */
+  readonly acceptsEach: boolean
+}
+
+/** Between the channel's name and the terms: a name has no control characters. */
+const SEPARATOR = '\0'
+const MAX_U64 = 0xffff_ffff_ffff_ffffn
+const MEMBERS = ['from', 'cursor', 'checkpoint', 'leaseMs', 'maxAttempts', 'deadLetter', 'accept'] as const
+const OF_CURSORS = ['checkpoint', 'leaseMs', 'maxAttempts', 'deadLetter'] as const
+
+/** The channel field of a Subscribe with terms. @throws LiminalError `INVALID_ARGUMENT`: they are longer than a frame may say. */
+export function withSubscribeTerms(channel: string, terms: SubscribeTerms): string {
+  const { from, cursor, acceptsEach } = terms
+  const start = typeof from === 'object' && 'position' in from ? { position: from.position.toString() } : from
+  const text = JSON.stringify({
+    from: start,
+    ...(cursor === null ? {} : { ...cursor, name: undefined, cursor: cursor.name }),
+    ...(acceptsEach ? { accept: 'each' } : {}),
+  })
+  checkLength(text)
+  return `${channel}${SEPARATOR}${text}`
+}
+
+/**
+ * Reads the channel field of a Subscribe with terms. Strict: a member that is not known would change what is meant. Names are whoever uses them to check.
+ *
+ * @throws LiminalError `INVALID_ARGUMENT` that names what is wrong.
+ */
+export function readSubscribeTerms(field: string): { readonly channel: string; readonly terms: SubscribeTerms } {
+  const split = field.indexOf(SEPARATOR)
+  if (split === -1) throw invalid('there are none behind the name of the channel')
+  const text = field.slice(split + 1)
+  checkLength(text)
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(text)
+  } catch (cause) {
+    throw invalid('they are not JSON', cause)
+  }
+  return { channel: field.slice(0, split), terms: termsOf(fieldsOf(parsed, 'they', MEMBERS)) }
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+function termsOf(fields: Fields): SubscribeTerms {
+  if (fields.accept !== undefined && fields.accept !== 'each') throw wrong('accept', "'each', or left out")
+  return {
+    from: fields.from === undefined ? 'latest' : startOf(fields.from),
+    cursor: cursorOf(fields),
+    acceptsEach: fields.accept === 'each',
+  }
+}
+
+function startOf(value: unknown): TermsStart {
+  if (value === 'latest' || value === 'earliest') return value
+  const fields = fieldsOf(value, 'from', ['position', 'time'])
+  const { position, time } = fields
+  if (Object.keys(fields).length !== 1) throw wrong('from', 'a position or a time')
+  if (time !== undefined) {
+    if (typeof time !== 'number' || time < 0) throw wrong('from.time', 'milliseconds since the epoch')
+    return { time }
+  }
+  if (typeof position !== 'string' || !/^\d{1,20}$/.test(position) || BigInt(position) > MAX_U64) {
+    throw wrong('from.position', 'the decimal digits of a u64')
+  }
+  return { position: BigInt(position) }
+}
+
+function cursorOf(fields: Fields): CursorTerms | null {
+  const { cursor: name, checkpoint, leaseMs, maxAttempts, deadLetter } = fields
+  if (name === undefined) {
+    const stray = OF_CURSORS.find((member) => fields[member] !== undefined)
+    if (stray !== undefined) throw invalid(`'${stray}' needs a 'cursor'`)
+    return null
+  }
+  if (typeof name !== 'string') throw wrong('cursor', 'text')
+  if (deadLetter !== undefined && typeof deadLetter !== 'string') throw wrong('deadLetter', 'text')
+  return {
+    name,
+    checkpoint: checkpoint === undefined ? undefined : checkpointOf(checkpoint),
+    leaseMs: countOf('leaseMs', leaseMs),
+    maxAttempts: countOf('maxAttempts', maxAttempts),
+    deadLetter,
+  }
+}
+
+function checkpointOf(value: unknown): TermsCheckpoint {
+  if (value === 'message' || value === 'explicit') return value
+  const { every, withinMs } = fieldsOf(value, 'checkpoint', ['every', 'withinMs'])
+  const count = countOf('checkpoint.every', every)
+  if (count === undefined) throw wrong('checkpoint.every', 'there')
+  return { every: count, withinMs: countOf('checkpoint.withinMs', withinMs) }
+}
+
+function countOf(member: string, value: unknown): number | undefined {
+  if (value === undefined) return undefined
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1) {
+    throw wrong(member, 'an integer of at least 1')
+  }
+  return value
+}
+
+function fieldsOf(value: unknown, what: string, known: readonly string[]): Fields {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid(`${what} must be an object`)
+  const stranger = Object.keys(value).find((member) => !known.includes(member))
+  if (stranger !== undefined) throw invalid(`'${stranger.slice(0, 64)}' is not known here`)
+  return value as Fields
+}
+
+function checkLength(text: string): void {
+  const bytes = Buffer.byteLength(text)
+  if (bytes > LARGEST_TERMS_BYTES) throw invalid(`they have ${bytes} bytes, and ${LARGEST_TERMS_BYTES} are allowed`)
+}
+
+function wrong(member: string, what: string): LiminalError {
+  return invalid(`'${member}' has to be ${what}`)
+}
+
+function invalid(why: string, cause?: unknown): LiminalError {
+  return new LiminalError('INVALID_ARGUMENT', `The terms of a subscription cannot be used: ${why}.`, { cause })
+}
