@@ -4,7 +4,13 @@ import { DeliveryRing } from '../../ts/bus/delivery-ring.ts'
 import { Column, ROW_WIDTH } from '../../ts/codec/index.ts'
 
 const ENVELOPE_HEAD = 32 + 4 + 2 + 4
-const owner: DeliveryOwner = { channel: 'ticks', payload: 'bytes', accept: () => {} }
+const owner: DeliveryOwner = {
+  channel: 'ticks',
+  payload: 'bytes',
+  accept: () => {},
+  reject: () => {},
+  extend: () => {},
+}
 
 /** A block of one-byte payloads, and its columns. */
 function block(payloads: readonly number[]): { readonly block: DeliveryBlock; readonly columns: Int32Array } {

@@ -4,7 +4,7 @@ import { Column, encode, ROW_WIDTH } from '../../ts/codec/index.ts'
 /** A queue of numbers and what its owner hears from it. */
 export interface NumberQueue {
   readonly queue: SubscriptionQueue<number>
-  /** `position/epoch` of each step of acceptance. */
+  /** `mark/epoch` of each step of acceptance. */
   readonly accepted: string[]
   /** What was pending after each take. */
   readonly pending: number[]
@@ -21,7 +21,7 @@ export function numberQueue(options: Partial<SubscriptionQueueOptions<number>> =
     maxInFlight: 1_024,
     accept: 'auto',
     handler: null,
-    onAccept: (position, epoch) => accepted.push(`${position}/${epoch}`),
+    onAccept: (mark, epoch) => accepted.push(`${mark}/${epoch}`),
     onTake: () => pending.push(queue.pending),
     onClose: () => {
       closes.count++
@@ -36,12 +36,17 @@ const ENVELOPE_HEAD = 32 + 4 + 2 + 4
 /** What stands before the envelope in a Deliver frame: header, sequence, length of the envelope. */
 const FRAME_HEAD = 10 + 8 + 4
 
-/** Pushes values as Deliver frames, whose sequence is the value. */
-export function pushNumbers(queue: SubscriptionQueue<number>, values: readonly number[], epoch = 0): void {
+/** Pushes values as Deliver frames, whose sequence is the value. `flags` makes them frames of a log, with these flags. */
+export function pushNumbers(
+  queue: SubscriptionQueue<number>,
+  values: readonly number[],
+  epoch = 0,
+  flags: number | null = null,
+): void {
   const frames = values.map((value) =>
     encode({
       type: 'Deliver',
-      flags: 0,
+      flags: flags ?? 0,
       streamId: 1,
       deliverySeq: BigInt(value),
       envelope: {
@@ -60,5 +65,6 @@ export function pushNumbers(queue: SubscriptionQueue<number>, values: readonly n
     columns[index * ROW_WIDTH + Column.PAYLOAD_LENGTH] = frame.length - payload
     start += frame.length
   })
-  queue.push(new DeliveryBlock(queue, Buffer.concat(frames), epoch, null), columns, 0, frames.length, 0)
+  const positions = flags === null ? null : 'frames'
+  queue.push(new DeliveryBlock(queue, Buffer.concat(frames), epoch, null, positions), columns, 0, frames.length, 0)
 }

@@ -76,6 +76,7 @@ export class DeliveryRing<T> {
     const rows = this.#rows
     const at = this.#head * WIDTH
     const length = rows[at + 2]
+    if (block.firstOrdinal === 0) block.firstOrdinal = ordinal
     const delivery = new PackedDelivery<T>(block, rows[at], rows[at + 1], length, ordinal)
     this.#taken(block, 1, length)
     return delivery
@@ -92,6 +93,7 @@ export class DeliveryRing<T> {
   #takeFromOldest(taken: PackedDelivery<T>[], from: number, ordinal: number): number {
     const block = this.#oldestBlock()
     const until = Math.min(taken.length, from + block.waiting)
+    if (block.firstOrdinal === 0) block.firstOrdinal = ordinal + from
     const rows = this.#rows
     const mask = this.#mask
     let slot = this.#head

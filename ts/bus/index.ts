@@ -11,7 +11,14 @@ export {
 } from './compensation.ts'
 export { type BusCore, type BusState, coreOf } from './core.ts'
 export { BUS_OPTIONS, type BusOptions, createBus } from './create-bus.ts'
-export { DeliveryBlock, readSequence } from './delivery.ts'
+export {
+  type BlockPositions,
+  DeliveryBlock,
+  markOf,
+  partsOfMark,
+  type RejectOptions,
+  readSequence,
+} from './delivery.ts'
 export { HANDLER_FAILED, SUBSCRIPTION_SHED, type SubscriptionEvent } from './diagnostics.ts'
 export { dispatchWork, type GroupOptions } from './dispatch-work.ts'
 export { LocalBus } from './local-bus.ts'
@@ -42,7 +49,7 @@ export {
   type SagaStep,
   type StepCompensation,
 } from './saga.ts'
-export { type SubscribeSettings, subscribeArguments } from './subscribe-arguments.ts'
+export { type SubscribeSettings, startOf, subscribeArguments } from './subscribe-arguments.ts'
 export { SubscriptionQueue, type SubscriptionQueueOptions } from './subscription-queue.ts'
 export { ThreadResponder } from './thread-responder.ts'
 export { renewTurn } from './turn.ts'

@@ -11,7 +11,7 @@ import {
   IteratorConsumer,
   type SourceOutcome,
 } from './consumers.ts'
-import type { DeliveryBlock, DeliveryOwner, PackedDelivery } from './delivery.ts'
+import type { DeliveryBlock, DeliveryOwner, PackedDelivery, RejectOptions } from './delivery.ts'
 import { DeliveryRing } from './delivery-ring.ts'
 import { sayHandlerFailed } from './diagnostics.ts'
 import { Outcome } from './outcome.ts'
@@ -22,13 +22,19 @@ export interface SubscriptionQueueOptions<T> {
   /** Deliveries handed out and not yet accepted, at most. At least 1. */
   readonly maxInFlight: number
   /** See SubscribeOptions.accept. Without meaning where there is a handler. */
-  readonly accept: 'auto' | 'explicit'
+  readonly accept: 'auto' | 'explicit' | 'each'
   /** Ends the subscription, like its `close()`. */
   readonly signal?: AbortSignal | undefined
   /** `null`: deliveries are taken by the async iterator. */
   readonly handler: DeliveryHandler<T> | null
-  /** Hears each step of what is accepted: everything up to the delivery of this position and epoch. */
-  readonly onAccept: ((position: number, epoch: number) => void) | null
+  /** Hears each step of what is accepted: everything up to the delivery of this mark, epoch and ordinal; with `accept: 'each'` that one alone. */
+  readonly onAccept: ((mark: number, epoch: number, ordinal: number) => void) | null
+  /** Hears that a delivery was handed back; what is accepted later does not include it. `null`: to hand it back is to accept it. */
+  readonly onReject?: ((mark: number, epoch: number, ordinal: number, options: RejectOptions) => void) | null
+  /** Hears that a delivery takes longer. */
+  readonly onExtend?: ((mark: number, epoch: number) => void) | null
+  /** Writes down how far was accepted. `null`: nobody does. */
+  readonly onCheckpoint?: (() => Promise<void>) | null
   /** Hears that {@link SubscriptionQueue.pending} fell. */
   readonly onTake: (() => void) | null
   /**
@@ -64,8 +70,13 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
   #wasReady = false
   #handedOut = 0
   #accepted = 0
-  #lastPosition = 0
+  #lastMark = 0
   #lastEpoch = 0
+  /** Of what is handed out and not accepted. With `accept: 'each'`: all of it, by ordinal. */
+  readonly #outstanding = new Set<number>()
+  /** Without that: what of it was handed back, so that it takes no room. */
+  readonly #rejected = new Set<number>()
+  readonly #acceptsEach: boolean
   #closing: Promise<void> | null = null
   #stopWatching: (() => void) | null = null
   readonly #abort = (): void => {
@@ -78,6 +89,7 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
     this.channel = options.channel
     this.payload = options.payload
     this.acceptsAutomatically = options.accept === 'auto'
+    this.#acceptsEach = options.accept === 'each' && options.handler === null
     let iterator: IteratorConsumer<T> | null = null
     if (options.handler === null) {
       iterator = new IteratorConsumer(this)
@@ -104,6 +116,16 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
   /** Whether deliveries are still taken in. */
   get open(): boolean {
     return this.#state.is === 'open'
+  }
+
+  /** Deliveries that were taken in so far and not discarded: the ordinal of the newest. */
+  get pushed(): number {
+    return this.#handedOut + this.#ring.size
+  }
+
+  /** Drops the deliveries that wait to be handed out: they will come again. */
+  discard(): void {
+    if (this.#state.is === 'open') this.#ring.clear()
   }
 
   /** Makes `ready()` resolve: what is published from now on arrives. */
@@ -157,15 +179,54 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
 
   /** See DeliveryOwner. */
   accept(delivery: PackedDelivery<unknown>): void {
-    if (delivery.ordinal > this.#accepted) {
-      this.#acceptUpTo(delivery.ordinal, delivery.position, delivery.epoch)
-      if (this.#ring.size > 0) this.#consumer.wake()
+    const { ordinal } = delivery
+    if (this.#acceptsEach) {
+      if (!this.#outstanding.delete(ordinal)) return
+      this.#options.onAccept?.(delivery.mark, delivery.epoch, ordinal)
+    } else if (ordinal > this.#accepted) this.#acceptUpTo(ordinal, delivery.mark, delivery.epoch)
+    else return
+    if (this.#ring.size > 0) this.#consumer.wake()
+  }
+
+  /** See DeliveryOwner. */
+  reject(delivery: PackedDelivery<unknown>, options: RejectOptions): void {
+    const { ordinal } = delivery
+    const { onReject } = this.#options
+    if (onReject === null || onReject === undefined) {
+      this.accept(delivery)
+      return
     }
+    if (this.#acceptsEach) {
+      if (!this.#outstanding.delete(ordinal)) return
+    } else {
+      if (ordinal <= this.#accepted || this.#rejected.has(ordinal)) return
+      this.#rejected.add(ordinal)
+    }
+    onReject(delivery.mark, delivery.epoch, ordinal, options)
+    if (this.#ring.size > 0) this.#consumer.wake()
+  }
+
+  /** See DeliveryOwner. */
+  extend(delivery: PackedDelivery<unknown>): void {
+    const { ordinal } = delivery
+    const isOutstanding = this.#acceptsEach
+      ? this.#outstanding.has(ordinal)
+      : ordinal > this.#accepted && !this.#rejected.has(ordinal)
+    if (isOutstanding) this.#options.onExtend?.(delivery.mark, delivery.epoch)
+  }
+
+  /** Writes down how far was accepted. @throws LiminalError `CLOSED`, or what ended the subscription. */
+  async checkpoint(): Promise<void> {
+    if (this.#state.is === 'failed' || this.#state.is === 'failing') throw this.#state.error
+    if (this.#state.is === 'closed') {
+      throw new LiminalError('CLOSED', `The subscription to '${this.channel}' is closed; it was written down then.`)
+    }
+    await this.#options.onCheckpoint?.()
   }
 
   /** See DeliverySource. */
   acceptAll(): void {
-    if (this.#handedOut > this.#accepted) this.#acceptUpTo(this.#handedOut, this.#lastPosition, this.#lastEpoch)
+    if (this.#handedOut > this.#accepted) this.#acceptUpTo(this.#handedOut, this.#lastMark, this.#lastEpoch)
   }
 
   /** See DeliverySource. */
@@ -192,21 +253,25 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
 
   /** How many deliveries may be handed out now. */
   get #takeable(): number {
-    return Math.min(this.#ring.size, this.#options.maxInFlight - (this.#handedOut - this.#accepted))
+    const inFlight = this.#acceptsEach ? this.#outstanding.size : this.#handedOut - this.#accepted - this.#rejected.size
+    return Math.min(this.#ring.size, this.#options.maxInFlight - inFlight)
   }
 
   #handOut(count: number, last: PackedDelivery<T>): void {
+    if (this.#acceptsEach) for (let index = 1; index <= count; index++) this.#outstanding.add(this.#handedOut + index)
     this.#handedOut += count
     // Not the delivery itself: it would keep its bytes alive.
-    this.#lastPosition = last.position
+    this.#lastMark = last.mark
     this.#lastEpoch = last.epoch
     if (this.#state.is === 'failing' && this.#ring.size === 0) this.#state = { is: 'failed', error: this.#state.error }
     this.#options.onTake?.()
   }
 
-  #acceptUpTo(ordinal: number, position: number, epoch: number): void {
+  #acceptUpTo(ordinal: number, mark: number, epoch: number): void {
     this.#accepted = ordinal
-    this.#options.onAccept?.(position, epoch)
+    if (this.#rejected.size > 0)
+      for (const rejected of this.#rejected) if (rejected <= ordinal) this.#rejected.delete(rejected)
+    this.#options.onAccept?.(mark, epoch, ordinal)
   }
 
   #end(whyNotReady: LiminalError): Promise<void> {
@@ -282,6 +347,10 @@ class QueuedSubscription<T> implements Subscription<T> {
 
   ready(): Promise<void> {
     return this.#ready.watch()
+  }
+
+  checkpoint(): Promise<void> {
+    return this.#queue.checkpoint()
   }
 
   close(): Promise<void> {
