@@ -9,12 +9,14 @@
 //! - [`batch`]: runs of rows to frames, the hot way out.
 //! - [`negotiate`]: which schema and which version two peers agree on.
 //! - [`schema`]: content-addressed ids of JSON Schemas.
+//! - [`dedup`]: the index of idempotency keys.
 
 // Offsets and sums of u32 lengths are computed in usize all over the crate.
 const _: () = assert!(usize::BITS >= 64, "liminal-core needs a 64-bit target");
 
 pub mod batch;
 pub mod columns;
+pub mod dedup;
 mod envelope;
 mod error;
 pub mod frame;

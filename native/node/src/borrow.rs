@@ -30,6 +30,11 @@ impl Element for u8 {
     const NAME: &'static str = "Uint8Array";
 }
 
+impl Element for u32 {
+    const KIND: sys::napi_typedarray_type = sys::TypedarrayType::uint32_array;
+    const NAME: &'static str = "Uint32Array";
+}
+
 impl Element for i32 {
     const KIND: sys::napi_typedarray_type = sys::TypedarrayType::int32_array;
     const NAME: &'static str = "Int32Array";
@@ -90,13 +95,33 @@ impl<T: Element> FromNapiValue for View<'_, T> {
 ///
 /// Gives what `call` returns, or -1 if that is `None`, if the written array overlaps one of the others, or if the call panics, which must
 /// not unwind into Node.
-#[expect(clippy::needless_pass_by_value, reason = "a view is good for one loan")]
 pub fn lend<A, B, C, T>(
     first: View<'_, A>,
     second: View<'_, B>,
     third: View<'_, C>,
     target: View<'_, T>,
     call: impl FnOnce(&[A], &[B], &[C], &mut [T]) -> Option<i64> + 'static,
+) -> i64
+where
+    A: Element,
+    B: Element,
+    C: Element,
+    T: Element,
+{
+    lend_to(&mut (), first, second, third, target, move |(), first, second, third, target| {
+        call(first, second, third, target)
+    })
+}
+
+/// Runs a call like [`lend`] does, on a thing of Rust's own beside the memory of JavaScript.
+#[expect(clippy::needless_pass_by_value, reason = "a view is good for one loan")]
+pub fn lend_to<S: 'static, A, B, C, T>(
+    state: &mut S,
+    first: View<'_, A>,
+    second: View<'_, B>,
+    third: View<'_, C>,
+    target: View<'_, T>,
+    call: impl FnOnce(&mut S, &[A], &[B], &[C], &mut [T]) -> Option<i64> + 'static,
 ) -> i64
 where
     A: Element,
@@ -112,7 +137,7 @@ where
     // SAFETY: each view is the memory of a typed array that is an argument of the running call and thereby alive: that many elements,
     // aligned (JavaScript sees to it) and initialised, or none. No other thread writes to it (checked on the way in), and JavaScript does
     // not run before this returns. The written slice overlaps none of the others. Slices of views are made nowhere else, and `call`,
-    // being 'static, cannot hold another view and lend it meanwhile.
+    // being 'static as `state` is, cannot hold another view and lend it meanwhile.
     let (first, second, third, target) = unsafe {
         (
             from_raw_parts(first.data.as_ptr(), first.length),
@@ -121,8 +146,8 @@ where
             from_raw_parts_mut(target.data.as_ptr(), target.length),
         )
     };
-    // Whatever a panic leaves behind in `target` is numbers, and the caller is told not to use them.
-    let result = catch_unwind(AssertUnwindSafe(|| call(first, second, third, target)));
+    // Whatever a panic leaves behind in `target` is numbers, and the caller is told not to use them, nor `state`.
+    let result = catch_unwind(AssertUnwindSafe(|| call(state, first, second, third, target)));
     result.ok().flatten().unwrap_or(FAILED)
 }
 

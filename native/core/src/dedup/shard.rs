@@ -1,0 +1,206 @@
+//! One shard: an open-addressed table that is rebuilt as a whole when it grows.
+//!
+//! Robin Hood probing: along a chain of occupied slots, homes never go back. So a search for a key that is not there ends early, and removing
+//! moves the rest of the chain one slot back instead of leaving a tombstone.
+
+use super::slot::Slot;
+
+/// At most 9 of 10 slots are taken.
+const LOAD: (usize, usize) = (9, 10);
+/// Slots of the smallest table, and how many more the largest first table has.
+const FIRST_CAPACITY: usize = 8;
+/// Completed keys that are compared when one must give way.
+const CANDIDATES: usize = 16;
+
+/// A table of up to some thousand keys.
+#[derive(Debug, Default)]
+pub(super) struct Shard {
+    slots: Vec<Slot>,
+    length: usize,
+}
+
+impl Shard {
+    #[inline]
+    pub fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
+    #[inline]
+    pub fn slot(&self, at: usize) -> &Slot {
+        &self.slots[at]
+    }
+
+    #[inline]
+    pub fn slot_mut(&mut self, at: usize) -> &mut Slot {
+        &mut self.slots[at]
+    }
+
+    /// Loads what a search for the hash will look at first, so that the misses of several searches overlap. The result means nothing.
+    #[inline]
+    pub fn touch(&self, hash: u128) -> u32 {
+        self.slots.get(home(hash, self.slots.len())).map_or(0, |slot| slot.time)
+    }
+
+    /// Where the hash is, or else where it belongs.
+    #[inline]
+    pub fn find(&self, hash: u128) -> Result<usize, usize> {
+        if self.slots.is_empty() {
+            return Err(0);
+        }
+        let mut at = home(hash, self.slots.len());
+        let mut distance = 0;
+        loop {
+            let slot = &self.slots[at];
+            if slot.is_empty() {
+                return Err(at);
+            }
+            if slot.hash == hash {
+                return Ok(at);
+            }
+            if self.distance(at) < distance {
+                return Err(at);
+            }
+            at = self.after(at);
+            distance += 1;
+        }
+    }
+
+    /// Whether another key needs a larger table.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        (self.length + 1) * LOAD.1 > self.slots.len() * LOAD.0
+    }
+
+    /// Grows by an eighth. `number` is the shard's: the first capacities of shards differ, so that they never all grow at about the same time, and the memory per key
+    /// is the same however many keys there are.
+    pub fn grow(&mut self, number: usize) {
+        let capacity = self.slots.len();
+        self.rebuild(if capacity == 0 {
+            FIRST_CAPACITY + number % FIRST_CAPACITY
+        } else {
+            capacity + (capacity / 8).max(FIRST_CAPACITY / 2)
+        });
+    }
+
+    /// Gives memory back if the table is less than half full.
+    pub fn shrink(&mut self, number: usize) {
+        let enough = self.length + self.length / 4 + FIRST_CAPACITY + number % FIRST_CAPACITY;
+        if self.length == 0 {
+            self.slots = Vec::new();
+        } else if self.length * 2 < self.slots.len() && enough < self.slots.len() {
+            self.rebuild(enough);
+        }
+    }
+
+    /// Puts a slot where [`Shard::find`] said that its hash belongs. The table must not be full.
+    pub fn insert(&mut self, at: usize, slot: Slot) {
+        let mut end = at;
+        while !self.slots[end].is_empty() {
+            end = self.after(end);
+        }
+        if end >= at {
+            self.slots.copy_within(at..end, at + 1);
+        } else {
+            let last = self.slots.len() - 1;
+            self.slots.copy_within(..end, 1);
+            self.slots[0] = self.slots[last];
+            self.slots.copy_within(at..last, at + 1);
+        }
+        self.slots[at] = slot;
+        self.length += 1;
+    }
+
+    /// Removes what is in a slot.
+    pub fn remove(&mut self, at: usize) {
+        let mut end = self.after(at);
+        while !self.slots[end].is_empty() && self.distance(end) > 0 {
+            end = self.after(end);
+        }
+        if end > at {
+            self.slots.copy_within(at + 1..end, at);
+        } else {
+            let last = self.slots.len() - 1;
+            self.slots.copy_within(at + 1.., at);
+            if end > 0 {
+                self.slots[last] = self.slots[0];
+                self.slots.copy_within(1..end, 0);
+            }
+        }
+        let hole = if end == 0 { self.slots.len() - 1 } else { end - 1 };
+        self.slots[hole] = Slot::EMPTY;
+        self.length -= 1;
+    }
+
+    /// Removes, of the first completed keys from where a hash belongs, the one that is oldest at `now`. False if no key of the shard is completed.
+    pub fn evict(&mut self, hash: u128, now: u32) -> bool {
+        let mut oldest = None;
+        let mut candidates = 0;
+        let mut at = home(hash, self.slots.len());
+        for _ in 0..self.slots.len() {
+            let slot = &self.slots[at];
+            if slot.is_completed() {
+                let age = age(now, slot.time);
+                if oldest.is_none_or(|(_, most)| age > most) {
+                    oldest = Some((at, age));
+                }
+                candidates += 1;
+                if candidates == CANDIDATES {
+                    break;
+                }
+            }
+            at = self.after(at);
+        }
+        if let Some((at, _)) = oldest {
+            self.remove(at);
+        }
+        oldest.is_some()
+    }
+
+    fn rebuild(&mut self, capacity: usize) {
+        let old = std::mem::replace(&mut self.slots, vec![Slot::EMPTY; capacity]);
+        self.length = 0;
+        for slot in old {
+            if !slot.is_empty() {
+                let at = self.place(slot.hash);
+                self.insert(at, slot);
+            }
+        }
+    }
+
+    /// Where a hash that is not in the table belongs.
+    pub fn place(&self, hash: u128) -> usize {
+        let mut at = home(hash, self.slots.len());
+        let mut distance = 0;
+        while !self.slots[at].is_empty() && self.distance(at) >= distance {
+            at = self.after(at);
+            distance += 1;
+        }
+        at
+    }
+
+    /// How far behind its home the occupant of a slot is.
+    #[inline]
+    fn distance(&self, at: usize) -> usize {
+        let home = home(self.slots[at].hash, self.slots.len());
+        if at >= home { at - home } else { at + self.slots.len() - home }
+    }
+
+    #[inline]
+    fn after(&self, at: usize) -> usize {
+        if at + 1 == self.slots.len() { 0 } else { at + 1 }
+    }
+}
+
+/// Ticks from `time` to `now`; negative if `time` is later. Right as long as they are less than 2^31 ticks apart.
+#[inline]
+pub(super) fn age(now: u32, time: u32) -> i32 {
+    now.wrapping_sub(time).cast_signed()
+}
+
+/// The slot that a hash would have to itself: its second word, scaled to the capacity. Larger hashes have no smaller homes.
+#[expect(clippy::cast_possible_truncation, reason = "a word of the hash, and then a number below the capacity")]
+#[inline]
+fn home(hash: u128, capacity: usize) -> usize {
+    let word = (hash >> 32) as u32;
+    ((u64::from(word) * capacity as u64) >> 32) as usize
+}
