@@ -2,8 +2,8 @@ import type { Behaviour, IsolationOptions, TurnBehaviour } from '../conversation
 import type { PayloadKind } from '../payload.ts'
 import type { CausalContext } from '../protocol/index.ts'
 import type { DispatchOptions, DispatchOutcome } from '../routing/index.ts'
-import type { CrashPolicy } from './compensation.ts'
 import type { Administration } from './administration.ts'
+import type { CrashPolicy } from './compensation.ts'
 import type { WorkerRegistry } from './worker.ts'
 
 /**

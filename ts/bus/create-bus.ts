@@ -1,9 +1,25 @@
-import { checkBoolean, checkInteger, checkKnownOptions, checkOptions, invalidArgument } from '../arguments.ts'
-import { type ChannelDeclaration, ChannelRegistry, type IdempotencyLimits } from '../channel/index.ts'
+import { randomBytes } from 'node:crypto'
+import {
+  checkBoolean,
+  checkInteger,
+  checkKnownOptions,
+  checkOneOf,
+  checkOptions,
+  invalidArgument,
+} from '../arguments.ts'
+import {
+  type ChannelDeclaration,
+  ChannelRegistry,
+  ClaimDesk,
+  DurableChannels,
+  type IdempotencyLimits,
+} from '../channel/index.ts'
 import { ConversationRegistry, echo, participantFromBehaviour } from '../conversation/index.ts'
+import { DataDirectory, type EventStore, type StoreKey, type Stores, storesOf } from '../durability/index.ts'
+import { LiminalError } from '../errors.ts'
 import { ProcessSystem } from '../process/index.ts'
 import { DEFAULT_MAX_FRAME_BYTES, DELIVER_HEAD_BYTES } from '../protocol/index.ts'
-import { checkDuration } from '../waiting.ts'
+import { checkDuration, MAX_TIMEOUT_MS } from '../waiting.ts'
 import { LocalBus } from './local-bus.ts'
 import type { SubscriptionQueueLimits } from './local-sink.ts'
 
@@ -35,6 +51,16 @@ export interface BusOptions {
    * publishes it. Default: what a frame of 16 MiB delivers, 16,777,194. Raise it only with the `frameBytes` of every server and client.
    */
   readonly maxMessageBytes?: number
+  /**
+   * Where durable channels and conversations are stored: a directory that is made if it is missing, and that one process at a time can use. Default: nowhere, and what is declared durable is refused.
+   */
+  readonly dataDir?: string
+  /** Whether a `dataDir` that is missing is made. Default `true`. */
+  readonly createDataDir?: boolean
+  /** Milliseconds until what a channel with `sync: 'interval'` acknowledged is on disk. Default 1,000. */
+  readonly syncIntervalMs?: number
+  /** A store in place of a `dataDir`: what is in it is as durable as it is. `close()` leaves it open. */
+  readonly store?: EventStore
   /** How long idempotency keys are remembered. */
   readonly idempotency?: IdempotencyLimits
   /** Milliseconds that a worker in this process has for a message before it goes to another worker, unless it asks for more. Default 30,000. */
@@ -56,6 +82,10 @@ export const BUS_OPTIONS: readonly string[] = Object.keys({
   conversationHistory: true,
   maxGroups: true,
   maxMessageBytes: true,
+  dataDir: true,
+  createDataDir: true,
+  syncIntervalMs: true,
+  store: true,
   idempotency: true,
   leaseMs: true,
   subscriptionQueue: true,
@@ -69,24 +99,50 @@ export const BUS_OPTIONS: readonly string[] = Object.keys({
  * const bus = await createBus({ channels: [{ name: 'orders', schema: { type: 'object', required: ['id'] } }] })
  * ```
  *
- * @throws LiminalError `INVALID_ARGUMENT`, `SCHEMA_INVALID`, `CHANNEL_EXISTS` for a channel declared twice.
+ * @throws LiminalError `INVALID_ARGUMENT`, `SCHEMA_INVALID`, `CHANNEL_EXISTS` for a channel declared twice, `NOT_SUPPORTED` for one that is durable without a `dataDir`; with one also
+ * `STORE_LOCKED`, `STORE_CORRUPT`, `STORE_FAILED`.
  */
 export async function createBus(options: BusOptions = {}): Promise<LocalBus> {
   checkOptions('options', options)
   checkKnownOptions('options', options, BUS_OPTIONS)
   checkBusOptions(options)
+  const stores = await openStores(options)
+  try {
+    return await composeBus(options, stores)
+  } catch (error) {
+    await stores?.close()
+    throw error
+  }
+}
+
+/** The bus, on stores that are open. */
+async function composeBus(options: BusOptions, stores: Stores | null): Promise<LocalBus> {
   const maxMessageBytes = options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES
   const processes = new ProcessSystem({ recordedExits: RECORDED_EXITS })
+  const secret = stores === null ? randomBytes(SECRET_BYTES) : await secretOf(stores.primary)
   const channels = new ChannelRegistry({
     processes,
     create: options.createChannels ?? true,
     maxChannels: options.maxChannels,
-    idempotency: options.idempotency,
+    claims: new ClaimDesk(secret, options.idempotency ?? {}),
     maxMessageBytes,
   })
-  for (const declaration of options.channels ?? []) channels.declare(declaration)
+  const durable = stores === null ? null : new DurableChannels(channels, stores)
+  try {
+    for (const declaration of options.channels ?? []) {
+      if (declaration.durable === undefined || declaration.durable === false) channels.declare(declaration)
+      else if (durable === null) throw withoutStore(declaration.name)
+      else await durable.declare(declaration)
+    }
+    await durable?.recover()
+  } catch (error) {
+    await durable?.close()
+    throw error
+  }
   return new LocalBus({
     channels,
+    durable,
+    stores,
     conversations: new ConversationRegistry({
       fallback: options.echoFallback ? participantFromBehaviour(echo, 'bytes') : null,
       maxConversations: options.maxConversations,
@@ -102,6 +158,29 @@ export async function createBus(options: BusOptions = {}): Promise<LocalBus> {
   })
 }
 
+async function openStores({ dataDir, createDataDir, syncIntervalMs, store }: BusOptions): Promise<Stores | null> {
+  if (store !== undefined) return storesOf(store)
+  if (dataDir === undefined) return null
+  return await DataDirectory.open({ path: dataDir, create: createDataDir, syncIntervalMs })
+}
+
+const SECRET_BYTES = 16
+const SECRET: StoreKey = { kind: 'meta', parts: ['secret'] }
+
+/** What the hashes of idempotency keys depend on: chosen once for a store, so that nobody can construct keys that collide. */
+async function secretOf(store: EventStore): Promise<Uint8Array> {
+  const known = await store.get(SECRET)
+  if (known?.length === SECRET_BYTES) return known
+  const secret = randomBytes(SECRET_BYTES)
+  await store.write([{ type: 'set', key: SECRET, value: secret }])
+  return secret
+}
+
+function withoutStore(channel: string): LiminalError {
+  const message = `Channel '${channel}' cannot be durable: this bus has nowhere to store it. Give createBus a dataDir.`
+  return new LiminalError('NOT_SUPPORTED', message)
+}
+
 function checkBusOptions(options: BusOptions): void {
   if (options.channels !== undefined && !Array.isArray(options.channels)) {
     throw invalidArgument('channels', 'an array of channel declarations', options.channels)
@@ -111,11 +190,13 @@ function checkBusOptions(options: BusOptions): void {
       throw invalidArgument('channels', 'an array of channel declarations', declaration)
     }
     // A misspelt schema would make a channel without a contract.
-    checkKnownOptions('channels[]', declaration, ['name', 'schema'])
+    checkKnownOptions('channels[]', declaration, ['name', 'schema', 'durable'])
+    checkDurable(declaration.durable)
   }
   checkBoolean('createChannels', options.createChannels)
   checkBoolean('echoFallback', options.echoFallback)
   checkInteger('maxMessageBytes', options.maxMessageBytes, 1)
+  checkStore(options)
   checkOptions('idempotency', options.idempotency)
   checkOptions('subscriptionQueue', options.subscriptionQueue)
   checkInteger('subscriptionQueue.maxDeliveries', options.subscriptionQueue?.maxDeliveries, 1)
@@ -125,4 +206,34 @@ function checkBusOptions(options: BusOptions): void {
   checkDuration('closeGraceMs', options.closeGraceMs)
   checkDuration('leaseMs', options.leaseMs)
   if (options.leaseMs === 0) throw invalidArgument('leaseMs', 'more than 0', options.leaseMs)
+}
+
+function checkStore({ dataDir, createDataDir, syncIntervalMs, store }: BusOptions): void {
+  if (dataDir !== undefined && (typeof dataDir !== 'string' || dataDir === '')) {
+    throw invalidArgument('dataDir', 'the path of a directory', dataDir)
+  }
+  checkBoolean('createDataDir', createDataDir)
+  checkInteger('syncIntervalMs', syncIntervalMs, 1)
+  if (syncIntervalMs !== undefined && syncIntervalMs > MAX_TIMEOUT_MS) {
+    throw invalidArgument('syncIntervalMs', `at most ${MAX_TIMEOUT_MS}`, syncIntervalMs)
+  }
+  if (store === undefined) return
+  if (dataDir !== undefined) throw invalidArgument('store', 'left out where there is a dataDir', store)
+  if (typeof store !== 'object' || store === null || typeof store.write !== 'function') {
+    throw invalidArgument('store', 'an event store', store)
+  }
+}
+
+function checkDurable(durable: ChannelDeclaration['durable']): void {
+  if (durable === undefined || typeof durable === 'boolean') return
+  checkOptions('channels[].durable', durable)
+  checkKnownOptions('channels[].durable', durable, ['sync', 'retention'])
+  checkOneOf('channels[].durable.sync', durable.sync, ['each', 'interval', 'os'])
+  const { retention } = durable
+  checkOptions('channels[].durable.retention', retention)
+  if (retention === undefined) return
+  const limits = ['maxAgeMs', 'maxBytes', 'maxMessages'] as const
+  checkKnownOptions('channels[].durable.retention', retention, [...limits, 'pastCursors'])
+  for (const limit of limits) checkInteger(`channels[].durable.retention.${limit}`, retention[limit], 1)
+  checkBoolean('channels[].durable.retention.pastCursors', retention.pastCursors)
 }

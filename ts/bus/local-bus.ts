@@ -1,5 +1,5 @@
 import { checkFunction, checkName, checkOneOf, checkOptions, invalidArgument } from '../arguments.ts'
-import type { ChannelRegistry } from '../channel/index.ts'
+import type { ChannelRegistry, DurableChannels } from '../channel/index.ts'
 import {
   type ConversationCore,
   type ConversationDetails,
@@ -10,6 +10,7 @@ import {
   participantFromBehaviour,
   Work,
 } from '../conversation/index.ts'
+import type { Stores } from '../durability/index.ts'
 import { LiminalError } from '../errors.ts'
 import { decodePayload, encodePayload, ownBytes } from '../payload.ts'
 import type { ProcessSystem } from '../process/index.ts'
@@ -71,6 +72,9 @@ function asClosed(error: unknown): unknown {
 /** What a bus in this process is put together from. */
 export interface LocalBusParts {
   readonly channels: ChannelRegistry
+  /** `null`: nothing is durable. */
+  readonly durable: DurableChannels | null
+  readonly stores: Stores | null
   readonly conversations: ConversationRegistry
   readonly subscriptionQueue: SubscriptionQueueLimits
   readonly maxMessageBytes: number
@@ -308,7 +312,12 @@ export class LocalBus implements Bus {
     this.#parts.conversations.closeAll(error)
     this.#ending.abort(error)
     await Promise.all(threads)
+    // What was published is stored and told before its subscriptions and its publishers are gone.
+    await this.#parts.durable?.idle()
     this.#parts.channels.closeAll(error)
+    this.#parts.channels.claims.close()
+    await this.#parts.durable?.close()
+    await this.#parts.stores?.close()
     this.#state = 'closed'
     if (failure !== null) throw failure
   }

@@ -1,5 +1,6 @@
 import { checkText, invalidArgument } from '../arguments.ts'
 import { type ChannelCore, oneMessageRun, type PublishObserver, rowOffset } from '../channel/index.ts'
+import { Deferred } from '../deferred.ts'
 import { LiminalError } from '../errors.ts'
 import { encodePayload, type PayloadKind } from '../payload.ts'
 import { Column } from '../protocol/index.ts'
@@ -21,26 +22,41 @@ import { checkPublishOptions, checkSendOptions, checkWaitOptions } from './publi
 import { subscribeArguments } from './subscribe-arguments.ts'
 import { nextTurn, spendTurn } from './turn.ts'
 
-/** Hears the fate of one publish. */
+/** Hears the fate of one publish: at once, or of a durable channel later. */
 class OnePublish implements PublishObserver {
+  readonly publisher = null
   receipt: Receipt | null = null
   error: LiminalError | null = null
+  #waiting: Deferred<Receipt> | null = null
 
-  accepted(messageId: bigint, _count: number, deliveredTo: number): void {
-    this.receipt = { messageId, delivered: deliveredTo > 0, deliveredTo, duplicate: false }
+  /** Settles with the fate. */
+  settled(): Promise<Receipt> {
+    this.#waiting ??= new Deferred()
+    return this.#waiting.promise
   }
 
-  duplicate(messageId: bigint, deliveredTo: number): void {
-    this.receipt = { messageId, delivered: deliveredTo > 0, deliveredTo, duplicate: true }
+  accepted(messageId: bigint, _count: number, deliveredTo: number, position: bigint | null): void {
+    this.#settle({ messageId, position, delivered: deliveredTo > 0, deliveredTo, duplicate: false })
+  }
+
+  duplicate(messageId: bigint, deliveredTo: number | null, position: bigint | null): void {
+    this.#settle({ messageId, position, delivered: (deliveredTo ?? 0) > 0, deliveredTo, duplicate: true })
   }
 
   refused(error: LiminalError): void {
     this.error = error
+    this.#waiting?.reject(error)
+  }
+
+  #settle(receipt: Receipt): void {
+    this.receipt = receipt
+    this.#waiting?.resolve(receipt)
   }
 }
 
 /** Hears the fate of what was sent without waiting for it. */
 class SendObserver implements PublishObserver {
+  readonly publisher = null
   sent = 0
   failed = 0
   lastError: Error | null = null
@@ -85,7 +101,8 @@ export class LocalChannel<T> implements Channel<T> {
     const publish = new OnePublish()
     const core = this.#publish(value, options, options.idempotencyKey ?? null, publish)
     if (publish.error !== null) throw publish.error
-    if (publish.receipt === null) throw new LiminalError('INTERNAL', `Channel '${this.name}' did not answer a publish.`)
+    if (publish.receipt === null)
+      return await waitFor(publish.settled(), { timeoutMs, signal, what: `${what}, which may be stored all the same,` })
 
     // It is published, whatever happens to the wait: that only slows the publisher down.
     const hold = core.hold()

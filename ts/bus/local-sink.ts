@@ -1,8 +1,8 @@
-import { type MessageRun, rowOffset, type Sink } from '../channel/index.ts'
+import { type Logged, type MessageRun, rowOffset, type Sink } from '../channel/index.ts'
 import { LiminalError } from '../errors.ts'
 import { Congestion } from '../pressure/index.ts'
 import { Column } from '../protocol/index.ts'
-import { DeliveryBlock } from './delivery.ts'
+import { type BlockPositions, DeliveryBlock } from './delivery.ts'
 import { saySubscriptionShed } from './diagnostics.ts'
 import type { SubscriptionQueue } from './subscription-queue.ts'
 
@@ -18,6 +18,9 @@ export interface SubscriptionQueueLimits {
   readonly stallMs?: number
 }
 
+/** How full a queue is at most when its log is read on: not at every delivery taken, which would read a page for each. */
+const LOG_LOW_WATER = 1 / 2
+
 /** Bytes of a block that deliveries are copied into: less than one typed array each, and little is kept alive by a delivery that is kept. */
 const BLOCK_BYTES = 16 * 1024
 
@@ -29,6 +32,9 @@ export class LocalSink<T> implements Sink {
   readonly #congestion: Congestion
   #block: DeliveryBlock
   #blockUsed = 0
+  /** What follows the last delivery of the block, in a log. */
+  #nextPosition = 0n
+  #roomListener: (() => void) | null = null
 
   constructor(queue: SubscriptionQueue<T>, limits: SubscriptionQueueLimits) {
     this.#queue = queue
@@ -45,7 +51,7 @@ export class LocalSink<T> implements Sink {
   }
 
   /** See Sink. A run is always taken by an empty queue, whatever its size. */
-  deliver(run: MessageRun, schemaId: Uint8Array): boolean {
+  deliver(run: MessageRun, schemaId: Uint8Array, logged: Logged | null): boolean {
     const queue = this.#queue
     if (!queue.open) return false
     const { columns } = run
@@ -61,7 +67,7 @@ export class LocalSink<T> implements Sink {
       this.#shed()
       return false
     }
-    const shift = this.#keep(run.bytes, start, end, schemaId) - start
+    const shift = this.#keep(run, start, end, schemaId, logged) - start
     queue.push(this.#block, columns, first, run.count, shift)
     this.update()
     return true
@@ -73,6 +79,18 @@ export class LocalSink<T> implements Sink {
   }
 
   /** See Sink. */
+  room(): number {
+    const { pending, pendingBytes } = this.#queue
+    if (pendingBytes >= this.#maxBytes) return 0
+    return Math.max(0, this.#maxDeliveries - pending)
+  }
+
+  /** See Sink. */
+  onRoom(listener: () => void): void {
+    this.#roomListener = listener
+  }
+
+  /** See Sink. */
   end(error: LiminalError): void {
     this.#queue.fail(error, error.code === 'CLOSED' ? 'drop' : 'deliver')
     this.close()
@@ -81,7 +99,12 @@ export class LocalSink<T> implements Sink {
   /** Looks at the queue again, after something was taken from it. */
   update(): void {
     const { pending, pendingBytes } = this.#queue
-    this.#congestion.update(Math.max(pending / this.#maxDeliveries, pendingBytes / this.#maxBytes))
+    const level = Math.max(pending / this.#maxDeliveries, pendingBytes / this.#maxBytes)
+    this.#congestion.update(level)
+    if (this.#roomListener === null || level > LOG_LOW_WATER) return
+    const listener = this.#roomListener
+    this.#roomListener = null
+    listener()
   }
 
   /** Lets publishers go: the subscription is over. */
@@ -90,21 +113,31 @@ export class LocalSink<T> implements Sink {
   }
 
   /** Copies bytes that are lent for one call, and returns where in `#block` they are now. */
-  #keep(source: Uint8Array, start: number, end: number, schemaId: Uint8Array): number {
+  #keep(run: MessageRun, start: number, end: number, schemaId: Uint8Array, logged: Logged | null): number {
     const length = end - start
-    const { bytes } = this.#block
+    const { bytes, schemaId: blockSchema, positions } = this.#block
+    const follows = logged === null ? positions === null : this.#follows(positions, logged)
     if (length > bytes.length - this.#blockUsed) {
       // The first block is small: most subscriptions of a bus with many are quiet.
       const size = Math.max(bytes.length === 0 ? 1_024 : BLOCK_BYTES, length)
-      this.#block = new DeliveryBlock(this.#queue, new Uint8Array(Buffer.allocUnsafeSlow(size).buffer), 0, schemaId)
+      const memory = new Uint8Array(Buffer.allocUnsafeSlow(size).buffer)
+      this.#block = new DeliveryBlock(this.#queue, memory, 0, schemaId, positionsOf(logged))
       this.#blockUsed = 0
-    } else if (schemaId !== this.#block.schemaId) {
-      this.#block = new DeliveryBlock(this.#queue, bytes, 0, schemaId)
+    } else if (schemaId !== blockSchema || !follows) {
+      this.#block = new DeliveryBlock(this.#queue, bytes, 0, schemaId, positionsOf(logged))
     }
+    if (logged !== null) this.#nextPosition = logged.position + BigInt(run.count)
     const offset = this.#blockUsed
-    this.#block.bytes.set(source.subarray(start, end), offset)
+    this.#block.bytes.set(run.bytes.subarray(start, end), offset)
     this.#blockUsed += length
     return offset
+  }
+
+  /** Whether messages follow those of the block without a gap, and were handed out as often. */
+  #follows(positions: BlockPositions, { position, attempt }: Logged): boolean {
+    return (
+      positions !== null && positions !== 'frames' && positions.attempt === attempt && position === this.#nextPosition
+    )
   }
 
   #shed(): void {
@@ -118,4 +151,8 @@ export class LocalSink<T> implements Sink {
     this.close()
     saySubscriptionShed(channel, error)
   }
+}
+
+function positionsOf(logged: Logged | null): BlockPositions {
+  return logged === null ? null : { first: logged.position, attempt: logged.attempt }
 }

@@ -14,7 +14,7 @@ export function subscribeLocally<T>(
   payload: PayloadKind,
   settings: SubscribeSettings<T>,
 ): Subscription<T> {
-  const { handler, maxInFlight, accept, acceptedSchemas, signal } = settings
+  const { handler, maxInFlight, accept, from, acceptedSchemas, signal } = settings
   let place: ChannelSubscription | null = null
   const queue: SubscriptionQueue<T> = new SubscriptionQueue<T>({
     channel: name,
@@ -35,7 +35,7 @@ export function subscribeLocally<T>(
   try {
     const channel = context.core.channels.get(name)
     codec.negotiateSchema(channel.schemaId, acceptedSchemas)
-    place = channel.subscribe(sink)
+    place = channel.subscribe(sink, from)
     queue.opened()
   } catch (error) {
     queue.fail(error)

@@ -3,9 +3,13 @@ import { tooLarge } from '../payload.ts'
 import type { Exit, PassiveProcess, ProcessSystem } from '../process/index.ts'
 import { Column, NO_SCHEMA } from '../protocol/index.ts'
 import type { Schema } from '../schema/index.ts'
+import type { ChannelLog } from './channel-log.ts'
+import { type ClaimSource, isKeyed } from './claims.ts'
 import { sayPublishRefused } from './diagnostics.ts'
 import { type ChannelSubscription, FanOut } from './fan-out.ts'
-import { type IdempotencyLimits, IdempotencyWindow, type RememberedPublish, windowKey } from './idempotency-window.ts'
+import { publishClaimed } from './live-claims.ts'
+import { LogFanOut } from './log-fan-out.ts'
+import type { LogStart } from './log-subscription.ts'
 import type { MessageIds } from './message-ids.ts'
 import { rowOffset, withPayload } from './one-message-run.ts'
 import type { MessageRun, PublishObserver, Sink } from './run.ts'
@@ -15,7 +19,8 @@ export interface ChannelSurroundings {
   readonly messageIds: MessageIds
   /** The next subscription id, unique in the bus. */
   nextSubscriptionId(): bigint
-  readonly idempotency: IdempotencyLimits
+  /** Where the idempotency keys of a channel are claimed. */
+  claimSource(channel: string): ClaimSource
   /** Bytes of the largest envelope. */
   readonly maxMessageBytes: number
   /** Where the processes of channels live. */
@@ -25,9 +30,10 @@ export interface ChannelSurroundings {
 }
 
 /**
- * One channel: takes runs of messages, and delivers them to its subscriptions (design §8, without durability).
+ * One channel: takes runs of messages, and delivers them to its subscriptions (design §8).
  *
- * Everything here is synchronous. A publish is done when {@link publishRun} returns, and nothing of it happens later.
+ * Without a log everything here is synchronous: a publish is done when {@link publishRun} returns, and nothing of it happens later. With one, messages are checked at once, and delivered and
+ * answered when they are stored.
  */
 export class ChannelCore {
   readonly name: string
@@ -37,15 +43,24 @@ export class ChannelCore {
   readonly schema: Schema | null
   /** 32 bytes; zero without a schema. */
   readonly schemaId: Uint8Array
+  /** Where its messages are stored; `null`: it is not durable. */
+  readonly log: ChannelLog | null
   /** When it is killed, the channel is closed with `CHANNEL_CLOSED`, and made anew when it is next used. */
   readonly process: PassiveProcess
   readonly #surroundings: ChannelSurroundings
   readonly #fanOut: FanOut
-  readonly #window: IdempotencyWindow
+  readonly #logFanOut: LogFanOut | null
+  readonly #claims: ClaimSource
   #closed = false
 
   /** @throws LiminalError `LIMIT_EXCEEDED`, `CLOSED`: there can be no process for it. */
-  constructor(name: string, id: number, schema: Schema | null, surroundings: ChannelSurroundings) {
+  constructor(
+    name: string,
+    id: number,
+    schema: Schema | null,
+    log: ChannelLog | null,
+    surroundings: ChannelSurroundings,
+  ) {
     this.process = surroundings.processes.spawnPassive({ name: 'channel', onExit: (exit) => this.#exited(exit) })
     this.name = name
     this.id = id
@@ -53,7 +68,10 @@ export class ChannelCore {
     this.schemaId = schema?.id ?? NO_SCHEMA
     this.#surroundings = surroundings
     this.#fanOut = new FanOut(name)
-    this.#window = new IdempotencyWindow(surroundings.idempotency)
+    this.#claims = surroundings.claimSource(name)
+    this.log = log
+    this.#logFanOut = log === null ? null : new LogFanOut(log)
+    log?.attach((run, schemaId, position) => this.#logFanOut?.deliver(run, schemaId, position) ?? 0)
   }
 
   get closed(): boolean {
@@ -61,7 +79,7 @@ export class ChannelCore {
   }
 
   get subscriberCount(): number {
-    return this.#fanOut.size
+    return this.#fanOut.size + (this.#logFanOut?.size ?? 0)
   }
 
   /**
@@ -74,11 +92,12 @@ export class ChannelCore {
       for (let left = run.count; left > 0; left--) this.#refuse(error, observer)
     } else if (
       this.schema === null &&
+      this.log === null &&
       run.columns[rowOffset(run.first) + Column.KEY_LENGTH] < 0 &&
       this.#span(run) <= this.#surroundings.maxMessageBytes
     ) {
       const firstMessageId = this.#surroundings.messageIds.take(run.count)
-      observer.accepted(firstMessageId, run.count, this.#fanOut.deliver(run, this.schemaId))
+      observer.accepted(firstMessageId, run.count, this.#fanOut.deliver(run, this.schemaId, null), null)
     } else {
       this.#publishRows(run, this.schema, observer)
     }
@@ -89,21 +108,29 @@ export class ChannelCore {
    * that fast, if none is behind.
    */
   hold(): Promise<void> | null {
-    return this.#fanOut.hold()
+    return this.log === null ? this.#fanOut.hold() : this.log.hold()
   }
 
-  /** Adds a subscription. @throws LiminalError `CHANNEL_CLOSED`. */
-  subscribe(sink: Sink): ChannelSubscription {
+  /**
+   * Adds a subscription. Nothing is delivered before this has returned.
+   *
+   * @param start Where it begins in the log. Default: with what is published from now on.
+   * @throws LiminalError `CHANNEL_CLOSED`; `NOT_SUPPORTED`: the channel has no log to begin anywhere in.
+   */
+  subscribe(sink: Sink, start: LogStart = 'latest'): ChannelSubscription {
     if (this.#closed) throw this.#closedError()
-    return this.#fanOut.add(this.#surroundings.nextSubscriptionId(), sink)
+    const id = this.#surroundings.nextSubscriptionId()
+    if (this.#logFanOut !== null) return this.#logFanOut.add(id, sink, start)
+    if (start !== 'latest') throw this.#notDurable('A subscription can begin only with what is published from now on.')
+    return this.#fanOut.add(id, sink)
   }
 
   /** Ends all subscriptions, by default with `CHANNEL_CLOSED`; publishes are refused from now on. Idempotent. */
   close(error: LiminalError = this.#closedError()): void {
     if (this.#closed) return
     this.#closed = true
-    this.#window.clear()
     this.#fanOut.end(error)
+    this.#logFanOut?.end(error)
     this.process.end()
   }
 
@@ -130,10 +157,8 @@ export class ChannelCore {
     const most = this.#surroundings.maxMessageBytes
     const end = run.first + run.count
     let start = run.first
-    let claims: RememberedPublish[] = []
     const flush = (until: number): void => {
-      if (until > start) this.#publishFresh({ bytes, columns, first: start, count: until - start }, claims, observer)
-      claims = []
+      if (until > start) this.#publishChecked({ bytes, columns, first: start, count: until - start }, observer)
       start = until + 1
     }
     for (let index = run.first; index < end; index++) {
@@ -154,43 +179,41 @@ export class ChannelCore {
       if (envelopeLength > most) {
         flush(index)
         this.#refuse(tooLarge(envelopeLength, most), observer)
-        continue
-      }
-      const keyLength = columns[row + Column.KEY_LENGTH]
-      let claim: RememberedPublish | null = null
-      if (keyLength >= 0) {
-        const key = windowKey(bytes, columns[row + Column.KEY], keyLength)
-        const original = this.#window.find(key)
-        if (original !== undefined) {
-          // The original may be a row of this very run: publish it first, so that its fate is known.
-          flush(index)
-          observer.duplicate(original.messageId, original.deliveredTo)
-          continue
-        }
-        claim = this.#window.remember(key)
-      }
-      if (payload === null) {
-        if (claim !== null) claims.push(claim)
-      } else {
+      } else if (payload !== null) {
         flush(index)
-        this.#publishFresh(withPayload(run, row, payload), claim === null ? [] : [claim], observer)
+        this.#publishChecked(withPayload(run, row, payload), observer)
       }
     }
     flush(end)
   }
 
-  /** Delivers messages that passed all checks. `claims` are those of the rows' idempotency keys: one for each row, or none at all. */
-  #publishFresh(run: MessageRun, claims: readonly RememberedPublish[], observer: PublishObserver): void {
-    const firstMessageId = this.#surroundings.messageIds.take(run.count)
-    for (let index = 0; index < claims.length; index++) claims[index].messageId = firstMessageId + BigInt(index)
-    const deliveredTo = this.#fanOut.deliver(run, this.schemaId)
-    for (const claim of claims) claim.deliveredTo = deliveredTo
-    observer.accepted(firstMessageId, run.count, deliveredTo)
+  /** Publishes messages that passed all checks. */
+  #publishChecked(run: MessageRun, observer: PublishObserver): void {
+    if (this.log !== null) {
+      this.log.publish(run, this.schemaId, observer)
+    } else if (isKeyed(run)) {
+      publishClaimed(this.#claims, run, observer, (part) => this.#deliver(part))
+    } else {
+      const { messageId, deliveredTo } = this.#deliver(run)
+      observer.accepted(messageId, run.count, deliveredTo, null)
+    }
+  }
+
+  #deliver(run: MessageRun): { readonly messageId: bigint; readonly deliveredTo: number } {
+    const messageId = this.#surroundings.messageIds.take(run.count)
+    return { messageId, deliveredTo: this.#fanOut.deliver(run, this.schemaId, null) }
   }
 
   #refuse(error: LiminalError, observer: PublishObserver): void {
     sayPublishRefused(this.name, error)
-    observer.refused(error)
+    // Of a channel with a log the answers of earlier publishes may be still to come.
+    if (this.log === null) observer.refused(error)
+    else this.log.refuse(error, observer)
+  }
+
+  #notDurable(what: string): LiminalError {
+    const message = `Channel '${this.name}' is not durable. ${what} Declare it with durable: true on a bus with a dataDir.`
+    return new LiminalError('NOT_SUPPORTED', message)
   }
 
   #closedError(): LiminalError {

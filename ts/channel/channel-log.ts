@@ -1,5 +1,5 @@
-import type { EventStore, MessageStamp, StoreKey, StoreWrite } from '../durability/index.ts'
 import { Deferred } from '../deferred.ts'
+import type { EventStore, MessageStamp, StoreKey, StoreWrite } from '../durability/index.ts'
 import { LiminalError } from '../errors.ts'
 import { toLiminalError } from '../thrown.ts'
 import { Answers, type Commit } from './answers.ts'

@@ -1,10 +1,13 @@
+import { randomBytes } from 'node:crypto'
 import { checkInteger, checkName } from '../arguments.ts'
 import { createNameTable, type NameTable } from '../codec/index.ts'
+import type { SyncPolicy } from '../durability/index.ts'
 import { LiminalError } from '../errors.ts'
 import { ProcessSystem } from '../process/index.ts'
 import { Schema } from '../schema/index.ts'
 import { ChannelCore, type ChannelSurroundings } from './channel-core.ts'
-import type { IdempotencyLimits } from './idempotency-window.ts'
+import type { ChannelLog } from './channel-log.ts'
+import { ClaimDesk, type IdempotencyLimits } from './claim-desk.ts'
 import { MessageIds } from './message-ids.ts'
 
 /** A channel that is there before anybody uses it. */
@@ -13,6 +16,33 @@ export interface ChannelDeclaration {
   readonly name: string
   /** JSON Schema (draft 2020-12) that payloads must satisfy. Default: none, payloads are opaque. */
   readonly schema?: unknown
+  /**
+   * Whether its messages are stored before they are acknowledged, so that they can be read again and survive the bus. Needs a `dataDir` or a store; `true` for the defaults. A channel that was
+   * declared durable once is there again after a restart, declared or not. Default `false`.
+   */
+  readonly durable?: boolean | DurableOptions
+}
+
+/** How a channel is durable. */
+export interface DurableOptions {
+  /**
+   * What an acknowledgement says. `'each'`: the message is on disk. `'interval'`: it is with the operating system, and on disk within the bus's `syncIntervalMs`; a crash of the machine loses what came
+   * later, a crash of the process nothing. `'os'`: the same, and the operating system decides when. Default `'each'`; it cannot be changed later.
+   */
+  readonly sync?: SyncPolicy
+  /** What is removed, and when. Default: nothing is. */
+  readonly retention?: RetentionOptions
+}
+
+/** When old messages of a log are removed: whichever limit is passed first. Checked as messages come, and every minute. */
+export interface RetentionOptions {
+  /** Milliseconds since they were published. */
+  readonly maxAgeMs?: number
+  /** Of all their records. */
+  readonly maxBytes?: number
+  readonly maxMessages?: number
+  /** Whether messages are removed that a cursor has not accepted: it skips them then. Default `false`: they stay, whatever the limits say. */
+  readonly pastCursors?: boolean
 }
 
 export interface ChannelRegistryOptions {
@@ -22,11 +52,19 @@ export interface ChannelRegistryOptions {
   readonly maxChannels?: number | undefined
   /** Where message ids come from. Default: ids that begin now. */
   readonly messageIds?: MessageIds | undefined
+  /** Where idempotency keys are claimed. Default: a desk of its own. */
+  readonly claims?: ClaimDesk | undefined
   readonly idempotency?: IdempotencyLimits | undefined
   /** Bytes of the largest envelope that is published, defaults filled in. Default: no limit. */
   readonly maxMessageBytes?: number | undefined
   /** Where the processes of channels live. Default: a system of its own. */
   readonly processes?: ProcessSystem | undefined
+}
+
+/** What a channel has that outlives its process. */
+interface Contract {
+  readonly schema: Schema | null
+  readonly log: ChannelLog | null
 }
 
 /** All channels of a bus, by name and by number. */
@@ -38,7 +76,9 @@ export class ChannelRegistry {
   readonly #byName = new Map<string, ChannelCore>()
   readonly #byId: (ChannelCore | undefined)[] = []
   /** Contracts of channels that were declared: one that is killed comes back with its own. */
-  readonly #declared = new Map<string, Schema | null>()
+  readonly #declared = new Map<string, Contract>()
+  readonly claims: ClaimDesk
+  readonly messageIds: MessageIds
   readonly #surroundings: ChannelSurroundings
   #lastSubscriptionId = 0n
 
@@ -50,13 +90,15 @@ export class ChannelRegistry {
     checkInteger('idempotency.maxKeys', options.idempotency?.maxKeys, 1)
     this.#create = options.create
     this.#maxChannels = options.maxChannels ?? 65_536
+    this.claims = options.claims ?? new ClaimDesk(randomBytes(16), options.idempotency ?? {})
+    this.messageIds = options.messageIds ?? new MessageIds()
     this.#surroundings = {
-      messageIds: options.messageIds ?? new MessageIds(),
+      messageIds: this.messageIds,
       nextSubscriptionId: () => {
         this.#lastSubscriptionId++
         return this.#lastSubscriptionId
       },
-      idempotency: options.idempotency ?? {},
+      claimSource: (channel) => this.claims.source(channel),
       maxMessageBytes: options.maxMessageBytes ?? Number.POSITIVE_INFINITY,
       processes: options.processes ?? new ProcessSystem(),
       killed: (channel) => this.#forget(channel),
@@ -76,27 +118,36 @@ export class ChannelRegistry {
     const known = this.#byName.get(name)
     if (known !== undefined) return known
     checkName('name', name)
-    const schema = this.#declared.get(name)
-    if (schema !== undefined) return this.#add(name, schema)
+    const contract = this.#declared.get(name)
+    if (contract !== undefined) return this.#add(name, contract)
     if (!this.#create) {
       const message = `There is no channel '${name}', and this bus does not create channels on first use. Declare it in the bus's options.`
       throw new LiminalError('CHANNEL_NOT_FOUND', message)
     }
-    return this.#add(name, null)
+    return this.#add(name, { schema: null, log: null })
   }
 
   /**
    * Creates a channel.
+   *
+   * @param log Where its messages are stored. Default: nowhere.
    * @throws LiminalError `INVALID_ARGUMENT`, `CHANNEL_EXISTS`, `SCHEMA_INVALID`, `LIMIT_EXCEEDED`. Nothing has changed then.
    */
-  declare(declaration: ChannelDeclaration): ChannelCore {
-    const { name, schema } = declaration
+  declare({ name, schema: definition }: ChannelDeclaration, log: ChannelLog | null = null): ChannelCore {
     checkName('name', name)
-    if (this.#byName.has(name)) throw new LiminalError('CHANNEL_EXISTS', `Channel '${name}' exists already.`)
-    const contract = schema === undefined ? null : new Schema(schema, `channel '${name}'`)
+    this.checkFree(name)
+    const schema = definition === undefined ? null : new Schema(definition, `channel '${name}'`)
+    const contract = { schema, log }
     const core = this.#add(name, contract)
     this.#declared.set(name, contract)
     return core
+  }
+
+  /** @throws LiminalError `CHANNEL_EXISTS`. */
+  checkFree(name: string): void {
+    if (this.#byName.has(name) || this.#declared.has(name)) {
+      throw new LiminalError('CHANNEL_EXISTS', `Channel '${name}' exists already.`)
+    }
   }
 
   /** All channels, by name. */
@@ -129,7 +180,7 @@ export class ChannelRegistry {
     this.#byId[core.id] = undefined
   }
 
-  #add(name: string, schema: Schema | null): ChannelCore {
+  #add(name: string, { schema, log }: Contract): ChannelCore {
     // A name that was used before has its number already.
     const bytes = Buffer.from(name)
     if (this.names.size >= this.#maxChannels && this.names.find(bytes, 0, bytes.length) < 0) {
@@ -137,7 +188,7 @@ export class ChannelRegistry {
       throw new LiminalError('LIMIT_EXCEEDED', message)
     }
     const id = this.names.add(name)
-    const core = new ChannelCore(name, id, schema, this.#surroundings)
+    const core = new ChannelCore(name, id, schema, log, this.#surroundings)
     this.#byName.set(name, core)
     this.#byId[id] = core
     return core

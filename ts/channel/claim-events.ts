@@ -38,7 +38,12 @@ export function readClaimEvent(bytes: Uint8Array, what: string): ClaimEvent {
   }
   if (buffer.length === FATE_BYTES && buffer[0] === FATE) {
     const position = buffer.readBigUInt64BE(1)
-    return { is: 'fate', position, count: buffer.readUInt32BE(HEAD_BYTES), deliveredTo: buffer.readUInt32BE(HEAD_BYTES + 4) }
+    return {
+      is: 'fate',
+      position,
+      count: buffer.readUInt32BE(HEAD_BYTES),
+      deliveredTo: buffer.readUInt32BE(HEAD_BYTES + 4),
+    }
   }
   const message = `${what} is no record of idempotency keys, though its checksum is right: another program wrote it. Restore the store from a copy.`
   throw new LiminalError('STORE_CORRUPT', message)

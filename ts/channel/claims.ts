@@ -52,6 +52,7 @@ export function claimRun({ index, scope }: ClaimSource, run: MessageRun, owner: 
 }
 
 function tooManyClaims(): LiminalError {
-  const message = 'The idempotency key cannot be remembered: as many publishes with a key are underway as the bus remembers keys. Publish again later, or raise idempotency.maxKeys.'
+  const message =
+    'The idempotency key cannot be remembered: as many publishes with a key are underway as the bus remembers keys. Publish again later, or raise idempotency.maxKeys.'
   return new LiminalError('LIMIT_EXCEEDED', message)
 }

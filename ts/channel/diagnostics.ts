@@ -28,9 +28,41 @@ export interface SinkFailed {
   readonly error: unknown
 }
 
+/** `node:diagnostics_channel` on which it is said that a subscription could not read a log and was ended, as {@link LogReadFailed}. */
+export const LOG_READ_FAILED = 'liminal:log:read-failed'
+
+/** A log that could not be read. */
+export interface LogReadFailed {
+  readonly channel: string
+  readonly error: LiminalError
+}
+
+/** `node:diagnostics_channel` on which it is said that old messages or keys could not be removed, as {@link RetentionFailed}. It is tried again within a minute. */
+export const RETENTION_FAILED = 'liminal:retention:failed'
+
+/** A log whose old messages could not be removed. */
+export interface RetentionFailed {
+  readonly channel: string
+  readonly error: LiminalError
+}
+
 const publishRefused = diagnosticsChannel(PUBLISH_REFUSED)
 const sinkFailed = diagnosticsChannel(SINK_FAILED)
 const appendFailed = diagnosticsChannel(APPEND_FAILED)
+
+const logReadFailed = diagnosticsChannel(LOG_READ_FAILED)
+
+/** Says that a log could not be read. */
+export function sayLogReadFailed(channel: string, error: LiminalError): void {
+  if (logReadFailed.hasSubscribers) logReadFailed.publish({ channel, error } satisfies LogReadFailed)
+}
+
+const retentionFailed = diagnosticsChannel(RETENTION_FAILED)
+
+/** Says that old messages could not be removed. */
+export function sayRetentionFailed(channel: string, error: LiminalError): void {
+  if (retentionFailed.hasSubscribers) retentionFailed.publish({ channel, error } satisfies RetentionFailed)
+}
 
 /** Says that messages were not stored. */
 export function sayAppendFailed(channel: string, error: LiminalError): void {

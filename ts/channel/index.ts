@@ -1,8 +1,28 @@
 export { ChannelCore } from './channel-core.ts'
-export { type ChannelDeclaration, ChannelRegistry, type ChannelRegistryOptions } from './channel-registry.ts'
-export { PUBLISH_REFUSED, type PublishRefused, SINK_FAILED, type SinkFailed } from './diagnostics.ts'
+export { ChannelLog, type ChannelLogOptions } from './channel-log.ts'
+export {
+  type ChannelDeclaration,
+  ChannelRegistry,
+  type ChannelRegistryOptions,
+  type DurableOptions,
+  type RetentionOptions,
+} from './channel-registry.ts'
+export { ClaimDesk, type IdempotencyLimits } from './claim-desk.ts'
+export {
+  APPEND_FAILED,
+  type AppendFailed,
+  LOG_READ_FAILED,
+  type LogReadFailed,
+  PUBLISH_REFUSED,
+  type PublishRefused,
+  SINK_FAILED,
+  type SinkFailed,
+} from './diagnostics.ts'
+export { DurableChannels } from './durable-channels.ts'
 export type { ChannelSubscription } from './fan-out.ts'
-export type { IdempotencyLimits } from './idempotency-window.ts'
+export type { LoggedRun, LogLimits } from './log-reading.ts'
+export type { LogStart } from './log-subscription.ts'
+export { type LoggedMessage, loggedMessage } from './logged-message.ts'
 export { MessageIds } from './message-ids.ts'
 export { oneMessageRun, rowOffset } from './one-message-run.ts'
-export type { MessageRun, PublishObserver, Sink } from './run.ts'
+export type { Logged, MessageRun, PublishObserver, Sink } from './run.ts'

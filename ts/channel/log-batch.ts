@@ -68,7 +68,8 @@ export class LogBatch {
     const end = rowOffset(run.first + run.count)
     let needed = this.#used
     for (let row = rowOffset(run.first); row < end; row += ROW_WIDTH) {
-      const envelopeLength = columns[row + Column.PAYLOAD] + columns[row + Column.PAYLOAD_LENGTH] - columns[row + Column.ENVELOPE]
+      const envelopeLength =
+        columns[row + Column.PAYLOAD] + columns[row + Column.PAYLOAD_LENGTH] - columns[row + Column.ENVELOPE]
       needed += messageRecordLength(publisher, columns[row + Column.KEY_LENGTH], envelopeLength)
     }
     if (needed > this.#bytes.length) {

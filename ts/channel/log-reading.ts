@@ -28,8 +28,18 @@ export function runsOf(batch: StoredBatch, channel: string): LoggedRun[] {
   for (let index = 0; index < ends.length; index++) {
     const start = index === 0 ? 0 : ends[index - 1]
     const row = rowOffset(index)
-    readMessageColumns(memory, start, ends[index], columns, row, `Message ${first + BigInt(index)} of channel '${channel}'`)
-    if (index > from && !sameSchema(memory, columns[rowOffset(from) + Column.ENVELOPE], columns[row + Column.ENVELOPE])) {
+    readMessageColumns(
+      memory,
+      start,
+      ends[index],
+      columns,
+      row,
+      `Message ${first + BigInt(index)} of channel '${channel}'`,
+    )
+    if (
+      index > from &&
+      !sameSchema(memory, columns[rowOffset(from) + Column.ENVELOPE], columns[row + Column.ENVELOPE])
+    ) {
       runs.push(runOf(memory, columns, first, from, index))
       from = index
     }
@@ -65,4 +75,3 @@ function runOf(bytes: Buffer, columns: Int32Array, first: bigint, from: number, 
 function sameSchema(bytes: Buffer, left: number, right: number): boolean {
   return bytes.compare(bytes, left, left + SCHEMA_ID_BYTES, right, right + SCHEMA_ID_BYTES) === 0
 }
-

@@ -1,3 +1,5 @@
+export { type ClaimIndex, ClaimRows, ClaimStatus, createClaimIndex, scopeOf } from './claim-index.ts'
+export { DataDirectory, type DataDirectoryOptions } from './data-directory.ts'
 export type {
   EventBatch,
   EventPage,
@@ -13,5 +15,15 @@ export type {
   StreamState,
 } from './event-store.ts'
 export { MemoryStore, type MemoryStoreOptions } from './memory-store.ts'
+export {
+  type MessageHead,
+  type MessageStamp,
+  messageRecordLength,
+  readMessageColumns,
+  readMessageHead,
+  rowsFor,
+  writeMessageRecord,
+} from './message-record.ts'
 export { MAX_APPEND_BYTES, MAX_VALUE_BYTES } from './store-changes.ts'
 export { decodeStoreKey, describeStoreKey, encodeKeyPrefix, encodeStoreKey, MAX_KEY_BYTES } from './store-key.ts'
+export { type Stores, type SyncPolicy, storesOf } from './stores.ts'

@@ -1,0 +1,159 @@
+import { LiminalError } from '../errors.ts'
+import { toLiminalError } from '../thrown.ts'
+import type { ChannelLog } from './channel-log.ts'
+import { sayLogReadFailed } from './diagnostics.ts'
+import type { ChannelSubscription } from './fan-out.ts'
+import type { MessageRun, Sink } from './run.ts'
+
+/** Where a subscription begins in the log of a durable channel. A time is in milliseconds since the epoch. */
+export type LogStart = 'latest' | 'earliest' | { readonly position: bigint } | { readonly time: number }
+
+/** Read at once for a subscription that is behind. */
+const PAGE_MESSAGES = 4_096
+const PAGE_BYTES = 256 * 1024
+
+/** `reading`: behind, or only beginning. `tail`: it gets messages as they are stored. */
+type State = 'reading' | 'tail' | 'over'
+
+/**
+ * A subscription to a durable channel: reads the log from where it begins up to the end, and then gets what is stored as it is stored. One that has no room falls back to reading, so it is never shed
+ * and never holds publishers: its backlog is the log.
+ */
+export class LogSubscription implements ChannelSubscription {
+  readonly id: bigint
+  readonly #log: ChannelLog
+  readonly #sink: Sink
+  readonly #left: (subscription: LogSubscription) => void
+  #state: State = 'reading'
+  #next = 0n
+  #pumping = false
+
+  /** @param left It is over, and wants no more. */
+  constructor(id: bigint, log: ChannelLog, sink: Sink, start: LogStart, left: (subscription: LogSubscription) => void) {
+    this.id = id
+    this.#log = log
+    this.#sink = sink
+    this.#left = left
+    if (start === 'latest') {
+      this.#next = log.next
+      this.#state = 'tail'
+    } else {
+      void this.#begin(start)
+    }
+  }
+
+  /** Takes what was just stored. Returns whether the subscription will get it: now, or from the log. */
+  stored(run: MessageRun, schemaId: Uint8Array, position: bigint): boolean {
+    if (this.#state === 'over') return false
+    // One that reads sees it there.
+    if (this.#state === 'reading') return true
+    if (this.#sink.room() < run.count) {
+      this.#fallBack()
+      return true
+    }
+    if (!this.#sink.deliver(run, schemaId, { position, attempt: 1 })) {
+      this.#leave()
+      return false
+    }
+    this.#next = position + BigInt(run.count)
+    return true
+  }
+
+  /** The channel has ended. */
+  end(error: LiminalError): void {
+    if (this.#state === 'over') return
+    this.#leave()
+    this.#sink.end(error)
+  }
+
+  /** It failed while it took a delivery. */
+  fail(thrown: unknown): void {
+    if (this.#state === 'over') return
+    const message = `Subscription ${this.id} to channel '${this.#log.name}' failed while it took a delivery and was ended. Subscribe again.`
+    this.end(new LiminalError('INTERNAL', message, { cause: thrown }))
+  }
+
+  unsubscribe(): void {
+    if (this.#state !== 'over') this.#leave()
+  }
+
+  async #begin(start: Exclude<LogStart, 'latest'>): Promise<void> {
+    try {
+      // A promise also where nothing has to be looked up: whoever subscribes hears of it before the first delivery.
+      this.#next = await this.#position(start)
+    } catch (thrown) {
+      this.#readFailed(thrown)
+      return
+    }
+    await this.#pump()
+  }
+
+  async #position(start: Exclude<LogStart, 'latest'>): Promise<bigint> {
+    if (start === 'earliest') return this.#log.first
+    return 'position' in start ? start.position : await this.#log.positionAt(start.time)
+  }
+
+  #fallBack(): void {
+    this.#state = 'reading'
+    void this.#pump()
+  }
+
+  /** Reads on as far as there is room; one that has read everything gets what comes next as it is stored. */
+  async #pump(): Promise<void> {
+    if (this.#pumping) return
+    this.#pumping = true
+    try {
+      while (this.#state === 'reading') {
+        if (this.#next >= this.#log.next) {
+          // A position that is not there yet waits for it like everybody at the end.
+          this.#next = this.#log.next
+          this.#state = 'tail'
+          return
+        }
+        const room = this.#sink.room()
+        if (room <= 0) {
+          this.#sink.onRoom(() => void this.#pump())
+          return
+        }
+        await this.#readPage(room)
+      }
+    } catch (thrown) {
+      this.#readFailed(thrown)
+    } finally {
+      this.#pumping = false
+    }
+  }
+
+  async #readPage(room: number): Promise<void> {
+    const limits = { maxMessages: Math.min(room, PAGE_MESSAGES), maxBytes: PAGE_BYTES }
+    const runs = await this.#log.read(this.#next, limits)
+    let left = Math.min(room, this.#sink.room())
+    for (const { run, first, schemaId } of runs) {
+      if (this.#state !== 'reading' || left <= 0) return
+      const part = run.count <= left ? run : { ...run, count: left }
+      left -= part.count
+      if (!this.#sink.deliver(part, schemaId, { position: first, attempt: 1 })) {
+        if (this.#isLive) this.#leave()
+        return
+      }
+      this.#next = first + BigInt(part.count)
+    }
+  }
+
+  /** Deliveries may have ended it meanwhile. */
+  get #isLive(): boolean {
+    return this.#state !== 'over'
+  }
+
+  #readFailed(thrown: unknown): void {
+    if (this.#state === 'over') return
+    const error = toLiminalError(thrown)
+    sayLogReadFailed(this.#log.name, error)
+    this.end(error)
+  }
+
+  #leave(): void {
+    this.#state = 'over'
+    this.#left(this)
+  }
+}
