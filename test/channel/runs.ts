@@ -1,4 +1,4 @@
-import type { MessageRun, PublishObserver, Sink } from '../../ts/channel/index.ts'
+import type { Logged, MessageRun, PublishObserver, Sink } from '../../ts/channel/index.ts'
 import { codec, createNameTable } from '../../ts/codec/index.ts'
 import type { LiminalError } from '../../ts/errors.ts'
 import { type Deliver, SCHEMA_ID_BYTES } from '../../ts/protocol/index.ts'
@@ -58,10 +58,19 @@ export class RecordingSink implements Sink {
   /** What it does with a delivery, beyond writing it down. */
   onDeliver: () => boolean = () => true
   behind: Promise<void> | null = null
+  /** What it has room for. */
+  free = Number.POSITIVE_INFINITY
+  /** Positions and attempts that came, of a channel with a log. */
+  readonly logged: { readonly position: bigint; readonly attempt: number }[] = []
+  #onRoom: (() => void) | null = null
 
-  deliver(run: MessageRun): boolean {
+  deliver(run: MessageRun, _schemaId: Uint8Array, logged: Logged | null): boolean {
     const taken = this.onDeliver()
     if (taken) {
+      this.free -= run.count
+      for (let index = 0; index < run.count && logged !== null; index++) {
+        this.logged.push({ position: logged.position + BigInt(index), attempt: logged.attempt })
+      }
       this.payloads.push(...payloadsOf(run))
       this.runs.push(run.count)
     }
@@ -72,6 +81,22 @@ export class RecordingSink implements Sink {
     return this.behind
   }
 
+  room(): number {
+    return this.free
+  }
+
+  onRoom(listener: () => void): void {
+    this.#onRoom = listener
+  }
+
+  /** Makes room, and says so. */
+  makeRoom(messages: number): void {
+    this.free = messages
+    const listener = this.#onRoom
+    this.#onRoom = null
+    listener?.()
+  }
+
   end(error: LiminalError): void {
     this.ends.push(error)
   }
@@ -79,15 +104,20 @@ export class RecordingSink implements Sink {
 
 /** An observer that writes down what it hears, as text, in order. */
 export class RecordingObserver implements PublishObserver {
+  readonly publisher: Uint8Array | null = null
   readonly heard: string[] = []
   readonly ids: bigint[] = []
+  /** Of what was stored, and of the originals of duplicates. */
+  readonly positions: (bigint | null)[] = []
 
-  accepted(firstMessageId: bigint, count: number, deliveredTo: number): void {
+  accepted(firstMessageId: bigint, count: number, deliveredTo: number, position: bigint | null): void {
+    this.positions.push(position)
     this.ids.push(firstMessageId)
     this.heard.push(`accepted ${count} to ${deliveredTo}`)
   }
 
-  duplicate(messageId: bigint, deliveredTo: number): void {
+  duplicate(messageId: bigint, deliveredTo: number | null, position: bigint | null): void {
+    this.positions.push(position)
     this.ids.push(messageId)
     this.heard.push(`duplicate to ${deliveredTo}`)
   }
