@@ -86,8 +86,6 @@ export class ChannelRegistry {
   constructor(options: ChannelRegistryOptions) {
     checkInteger('maxChannels', options.maxChannels, 1)
     checkInteger('maxMessageBytes', options.maxMessageBytes, 1)
-    checkInteger('idempotency.windowMs', options.idempotency?.windowMs, 1)
-    checkInteger('idempotency.maxKeys', options.idempotency?.maxKeys, 1)
     this.#create = options.create
     this.#maxChannels = options.maxChannels ?? 65_536
     this.claims = options.claims ?? new ClaimDesk(randomBytes(16), options.idempotency ?? {})

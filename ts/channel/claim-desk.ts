@@ -1,3 +1,4 @@
+import { checkInteger } from '../arguments.ts'
 import { type ClaimIndex, createClaimIndex, scopeOf } from '../durability/index.ts'
 import type { ClaimSource } from './claims.ts'
 
@@ -24,8 +25,13 @@ export class ClaimDesk {
   #lastOwner = 0
   #timer: NodeJS.Timeout | null = null
 
-  /** @param secret 16 bytes that the hashes of keys depend on; those of a store are the same for ever. */
+  /**
+   * @param secret 16 bytes that the hashes of keys depend on; those of a store are the same for ever.
+   * @throws LiminalError `INVALID_ARGUMENT`.
+   */
   constructor(secret: Uint8Array, limits: IdempotencyLimits) {
+    checkInteger('idempotency.windowMs', limits.windowMs, 1)
+    checkInteger('idempotency.maxKeys', limits.maxKeys, 1)
     this.windowMs = limits.windowMs ?? 120_000
     this.#index = createClaimIndex({ secret, ttlMs: this.windowMs, maxKeys: limits.maxKeys ?? 1_000_000 })
   }
