@@ -1,0 +1,492 @@
+import type { CursorRecord } from './record.ts'
+import { type Span, SpanList, type SpanState } from './spans.ts'
+
+/** What the owner of a cursor set for its deliveries. */
+export interface TrackerTerms {
+  readonly leaseMs: number
+  /** `null`: no limit. */
+  readonly maxAttempts: number | null
+  /** Acceptances are not to be written down before {@link DeliveryTracker.commit}. */
+  readonly commitsExplicitly: boolean
+}
+
+/** Consecutive positions. */
+export interface PositionRange {
+  readonly start: number
+  /** Behind the last one. */
+  readonly end: number
+}
+
+/** Consecutive positions that were handed out equally often. */
+export interface DueRange extends PositionRange {
+  readonly attempts: number
+}
+
+/** A message that was handed out as often as it may be. */
+export interface ExhaustedMessage {
+  readonly position: number
+  readonly attempts: number
+  /** Why its last attempt failed. */
+  readonly reason: string
+}
+
+/** Spans from which on nothing new is handed out, so that the record of a cursor stays small: the fate of some messages has to become clear first. */
+export const MOST_SPANS = 8_192
+
+/** Hand-outs that follow each other within this part of a lease share its end: it comes later by so much at most, and many small runs make few spans. */
+const SHARED_LEASE = 1 / 64
+/** The lease of what was handed out and has not reached the owner yet. */
+const NOT_DELIVERED = Number.POSITIVE_INFINITY
+/** Due, whatever the time is. */
+const AT_ONCE = Number.NEGATIVE_INFINITY
+
+/** The lease of deliveries where nobody says another one, in milliseconds. */
+export const LEASE_MS = 30_000
+
+const OWNER_LEFT = 'Its subscription ended before it was accepted.'
+const LEASE_ENDED = 'Its lease ended before it was accepted.'
+
+/**
+ * What became of each position from the watermark on, as spans: in the plain case (handed out once, in order, accepted in order) one for each 64th of a lease, however many messages those are.
+ *
+ * A cumulative acceptance means "this one and all that were handed out before it", which is not "and all below it" once something was handed out again. So hand-outs are numbered: those that
+ * follow each other by position are one stretch, and anything else begins another.
+ */
+export class DeliveryTracker {
+  readonly #spans = new SpanList()
+  /** Messages in each state. */
+  readonly #counts: Record<SpanState, number> = { out: 0, waiting: 0, exhausted: 0, burying: 0, done: 0, accepted: 0 }
+  #terms: TrackerTerms = { leaseMs: LEASE_MS, maxAttempts: null, commitsExplicitly: false }
+  #top: number
+  #stretch = 0
+  /** Where the last hand-out ended; -1: what comes next begins a stretch. */
+  #stretchEnd = -1
+  /** The end of the highest hand-out to this owner, and whether a lower one came after it. */
+  #reached = 0
+  #disordered = false
+
+  constructor(record: Pick<CursorRecord, 'watermark' | 'spans'>) {
+    this.#top = record.watermark
+    for (const { count, attempts } of record.spans)
+      this.#append(count, attempts === 0 ? 'accepted' : 'waiting', attempts)
+    this.#tidy()
+  }
+
+  /** The first position that is not accepted, or whose acceptance is not to be written down yet. */
+  get watermark(): number {
+    return this.#spans.length === 0 ? this.#top : this.#spans.at(0).start
+  }
+
+  /** The first position that was never handed out: there hand-outs of new messages go on. */
+  get top(): number {
+    return this.#top
+  }
+
+  /** Messages that the owner has and did not answer. */
+  get out(): number {
+    return this.#counts.out
+  }
+
+  /** Messages that were handed out, to this owner or an earlier one, and are not accepted. */
+  get unaccepted(): number {
+    const { out, waiting, exhausted, burying } = this.#counts
+    return out + waiting + exhausted + burying
+  }
+
+  /** Whether the record has room for the fate of more messages. */
+  get hasRoom(): boolean {
+    return this.#spans.length < MOST_SPANS
+  }
+
+  /** What a store is to keep. */
+  get recorded(): Pick<CursorRecord, 'watermark' | 'spans'> {
+    const spans: { count: number; attempts: number }[] = []
+    for (const { start, end, attempts } of this.#spans) {
+      const last = spans[spans.length - 1]
+      if (last !== undefined && last.attempts === attempts) last.count += end - start
+      else spans.push({ count: end - start, attempts })
+    }
+    return { watermark: this.watermark, spans }
+  }
+
+  /** A new owner: it gets everything again that is not accepted, except for what was handed out too often already. */
+  begin(terms: TrackerTerms): void {
+    this.release()
+    this.#terms = terms
+    this.#forEach('waiting', (span) => this.#fail(span, OWNER_LEFT, AT_ONCE))
+  }
+
+  /**
+   * The owner is gone: what it did not accept waits for the next one, as does what it accepted and did not commit. What did not reach it does not count as an attempt. What is being buried
+   * stays so.
+   */
+  release(): void {
+    this.#takeBack()
+    for (const span of this.#spans) {
+      span.order = 0
+      span.firstOrder = 0
+      if (span.state === 'accepted' || span.state === 'burying') continue
+      this.#set(span, 'waiting')
+      span.at = AT_ONCE
+      span.handedBack = false
+      span.reason = ''
+    }
+    this.#tidy()
+    this.#stretchEnd = -1
+    this.#reached = 0
+    this.#disordered = false
+  }
+
+  /**
+   * Hands out the next `count` messages for the first time.
+   *
+   * @param deferred They reach the owner later; see {@link deferred}.
+   */
+  handOut(count: number, now: number, deferred = false): void {
+    const order = this.#continue(this.#top, this.#top + count)
+    const { last } = this.#spans
+    if (last !== undefined && !deferred && this.#sharesLease(last, order, now)) {
+      last.end += count
+      last.at = now + this.#terms.leaseMs
+      this.#counts.out += count
+      this.#top += count
+      return
+    }
+    const span = this.#append(count, 'out', 1)
+    span.order = order
+    span.firstOrder = order
+    span.since = now
+    span.at = deferred ? NOT_DELIVERED : now + this.#terms.leaseMs
+  }
+
+  /** Hands out the first `count` messages of what is due, with an attempt more. They reach the owner later; see {@link deferred}. */
+  handOutAgain(due: DueRange, count: number): void {
+    const end = due.start + count
+    const span = this.#isolate(due.start, end)
+    this.#set(span, 'out')
+    span.attempts++
+    span.order = this.#continue(due.start, end)
+    if (span.firstOrder === 0) span.firstOrder = span.order
+    span.handedBack = false
+    span.at = NOT_DELIVERED
+  }
+
+  /** The first messages of a range that were handed out and did not reach the owner, with the attempt that this is; `null` if there are none. */
+  deferred({ start, end }: PositionRange): DueRange | null {
+    let index = this.#spans.find(Math.max(start, this.watermark))
+    if (index < 0) return null
+    for (; index < this.#spans.length; index++) {
+      const span = this.#spans.at(index)
+      if (span.start >= end) return null
+      if (isDeferred(span))
+        return { start: Math.max(start, span.start), end: Math.min(end, span.end), attempts: span.attempts }
+    }
+    return null
+  }
+
+  /** Deferred messages are about to reach the owner: their lease begins. */
+  delivered({ start, end }: PositionRange, now: number): void {
+    const index = this.#spans.isolate(this.#spans.find(start), start, end)
+    const span = this.#spans.at(index)
+    span.since = now
+    span.at = now + this.#terms.leaseMs
+    if (index === 0) return
+    const before = this.#spans.at(index - 1)
+    if (!isDeferred(before) && before.state === 'out' && now - before.since <= this.#terms.leaseMs * SHARED_LEASE) {
+      before.at = span.at
+      this.#spans.join(index, index)
+    }
+  }
+
+  /** Messages that were handed out did not reach the owner, and never will: it is gone. */
+  refused({ start, end }: PositionRange): void {
+    const index = this.#spans.find(start)
+    if (index < 0 || this.#spans.at(index).state !== 'out') return
+    const own = this.#spans.isolate(index, start, Math.min(end, this.#spans.at(index).end))
+    this.#spans.at(own).at = NOT_DELIVERED
+  }
+
+  /**
+   * A message, and all that were handed out to this owner before it, are accepted, except for what was handed back. A lease that ended meanwhile changes nothing: they were processed.
+   *
+   * @param attempt Which delivery of the message is meant, where it was delivered more than once; `null` takes the first one, so that nothing is accepted that the owner may not have seen yet.
+   * @returns how many were not accepted before.
+   */
+  accept(position: number, attempt: number | null): number {
+    const index = this.#spans.find(position)
+    if (index < 0) return 0
+    const span = this.#spans.at(index)
+    if (isAccepted(span)) return 0
+    const order = attempt === span.attempts ? span.order : span.firstOrder
+    if (order === 0) return this.acceptOne(position)
+    const inOrder = order === span.order && isAnswerable(span)
+    if (index === 0 && inOrder && !this.#disordered && !this.#terms.commitsExplicitly) {
+      return this.#acceptFirst(span, position + 1)
+    }
+    const own = this.#spans.isolate(index, inOrder ? span.start : position, position + 1)
+    let accepted = this.#accept(this.#spans.at(own))
+    // Positions behind this one were handed out before it only if it was handed out out of order.
+    const through = this.#disordered ? this.#spans.length - 1 : own
+    for (let other = 0; other <= through; other++) {
+      const before = this.#spans.at(other)
+      if (before.order === 0 || !isAnswerable(before)) continue
+      if (before.order < order || (before.order === order && before.end <= position)) accepted += this.#accept(before)
+    }
+    this.#tidy(0, through)
+    return accepted
+  }
+
+  /** One message is accepted, whoever had it. @returns how many were not accepted before: 1 or 0. */
+  acceptOne(position: number): number {
+    const index = this.#spans.find(position)
+    if (index < 0) return 0
+    const span = this.#spans.at(index)
+    if (isAccepted(span)) return 0
+    if (index === 0 && position === span.start && !this.#terms.commitsExplicitly)
+      return this.#acceptFirst(span, position + 1)
+    const own = this.#spans.isolate(index, position, position + 1)
+    this.#accept(this.#spans.at(own))
+    this.#tidy(own, own)
+    return 1
+  }
+
+  /** What was accepted so far is to be written down. Nothing to do unless that is explicit. */
+  commit(): void {
+    this.#forEach('done', (span) => this.#settle(span))
+  }
+
+  /**
+   * A message is handed back: it is handed out again at `at`, or exhausted. Without effect unless this delivery of it is the last one and was not answered.
+   *
+   * @returns whether it had an effect.
+   */
+  reject(position: number, attempt: number | null, reason: string, at: number): boolean {
+    const index = this.#spans.find(position)
+    if (index < 0) return false
+    const { state, handedBack, attempts, order } = this.#spans.at(index)
+    const expected = state === 'out' || (state === 'waiting' && !handedBack && order > 0)
+    if (!expected || (attempt !== null && attempt !== attempts)) return false
+    const own = this.#spans.isolate(index, position, position + 1)
+    this.#fail(this.#spans.at(own), reason, at)
+    this.#spans.at(own).handedBack = true
+    this.#tidy(own, own)
+    return true
+  }
+
+  /** Begins the lease of a message anew, unless it has ended. @returns whether it had an effect. */
+  extend(position: number, attempt: number | null, now: number): boolean {
+    const index = this.#spans.find(position)
+    if (index < 0) return false
+    const { state, attempts, at } = this.#spans.at(index)
+    if (state !== 'out' || at === NOT_DELIVERED || (attempt !== null && attempt !== attempts)) return false
+    const own = this.#spans.isolate(index, position, position + 1)
+    this.#spans.at(own).since = now
+    this.#spans.at(own).at = now + this.#terms.leaseMs
+    this.#tidy(own, own)
+    return true
+  }
+
+  /** Ends the leases whose time has come. @returns how many messages had one. */
+  expire(now: number): number {
+    let expired = 0
+    this.#forEach('out', (span) => {
+      if (span.at > now) return
+      expired += span.end - span.start
+      this.#fail(span, LEASE_ENDED, now)
+    })
+    return expired
+  }
+
+  /** When the next lease or delay ends; `null` if none does. */
+  nextTime(now: number): number | null {
+    let next = NOT_DELIVERED
+    for (const { state, at } of this.#spans) {
+      if ((state === 'out' || (state === 'waiting' && at > now)) && at < next) next = at
+    }
+    return next === NOT_DELIVERED ? null : next
+  }
+
+  /** The lowest messages that are to be handed out again by now, and those that begin within so many positions behind the first of them. */
+  due(now: number, within: number): readonly DueRange[] {
+    const due: DueRange[] = []
+    if (this.#counts.waiting === 0) return due
+    for (const { state, at, start, end, attempts } of this.#spans) {
+      if (due.length > 0 && start - due[0].start >= within) break
+      if (state === 'waiting' && at <= now) due.push({ start, end, attempts })
+    }
+    return due
+  }
+
+  /** Takes the lowest exhausted message to be buried; `null` if there is none. Its burial ends with {@link buried} or {@link unburied}. */
+  bury(): ExhaustedMessage | null {
+    if (this.#counts.exhausted === 0) return null
+    for (const { state, start } of this.#spans) {
+      if (state !== 'exhausted') continue
+      const span = this.#isolate(start, start + 1)
+      this.#set(span, 'burying')
+      return { position: start, attempts: span.attempts, reason: span.reason }
+    }
+    return null
+  }
+
+  /** A message is in the dead-letter channel: it counts as accepted. */
+  buried(position: number): void {
+    this.#forEach('burying', (span) => {
+      if (span.start === position) this.#settle(span)
+    })
+  }
+
+  /** A message could not be buried: it is exhausted as before, unless the owner that there is now takes more attempts. */
+  unburied(position: number): void {
+    this.#forEach('burying', (span) => {
+      if (span.start === position) this.#fail(span, span.reason, AT_ONCE)
+    })
+  }
+
+  /**
+   * Messages below a position are not in the log any more: those that nobody has count as accepted. Those that the owner has it can still accept.
+   *
+   * @returns how many were lost by it.
+   */
+  skipTo(position: number): number {
+    let skipped = 0
+    for (let index = 0; index < this.#spans.length && this.#spans.at(index).start < position; index++) {
+      const { state, start, end } = this.#spans.at(index)
+      if (state !== 'waiting' && state !== 'exhausted') continue
+      const own = this.#spans.isolate(index, start, Math.min(end, position))
+      skipped += this.#settle(this.#spans.at(own))
+    }
+    if (this.#top < position) {
+      skipped += position - this.#top
+      this.#append(position - this.#top, 'accepted', 0)
+    }
+    this.#tidy()
+    return skipped
+  }
+
+  #append(count: number, state: SpanState, attempts: number): Span {
+    const span: Span = {
+      start: this.#top,
+      end: this.#top + count,
+      state,
+      attempts,
+      at: AT_ONCE,
+      since: 0,
+      order: 0,
+      firstOrder: 0,
+      handedBack: false,
+      reason: '',
+    }
+    this.#spans.push(span)
+    this.#counts[state] += count
+    this.#top += count
+    return span
+  }
+
+  #isolate(start: number, end: number): Span {
+    return this.#spans.at(this.#spans.isolate(this.#spans.find(start), start, end))
+  }
+
+  #set(span: Span, state: SpanState): void {
+    const count = span.end - span.start
+    this.#counts[span.state] -= count
+    this.#counts[state] += count
+    span.state = state
+  }
+
+  /** Accepted by the owner. @returns how many messages. */
+  #accept(span: Span): number {
+    if (!this.#terms.commitsExplicitly) return this.#settle(span)
+    this.#set(span, 'done')
+    return span.end - span.start
+  }
+
+  #settle(span: Span): number {
+    this.#set(span, 'accepted')
+    span.attempts = 0
+    return span.end - span.start
+  }
+
+  /** The messages of the first span up to a position are accepted: the plain case, without a new span. */
+  #acceptFirst(span: Span, end: number): number {
+    const count = end - span.start
+    this.#counts[span.state] -= count
+    if (end < span.end) {
+      span.start = end
+    } else {
+      this.#spans.dropBefore(1)
+      this.#trim()
+    }
+    return count
+  }
+
+  #fail(span: Span, reason: string, at: number): void {
+    const { maxAttempts } = this.#terms
+    const exhausted = maxAttempts !== null && span.attempts >= maxAttempts
+    this.#set(span, exhausted ? 'exhausted' : 'waiting')
+    span.at = at
+    span.reason = exhausted ? reason : ''
+  }
+
+  #continue(start: number, end: number): number {
+    if (start !== this.#stretchEnd) this.#stretch++
+    this.#stretchEnd = end
+    if (start < this.#reached) this.#disordered = true
+    else this.#reached = end
+    return this.#stretch
+  }
+
+  #sharesLease({ state, attempts, order, firstOrder, at, since }: Span, current: number, now: number): boolean {
+    if (state !== 'out' || attempts !== 1 || order !== current || firstOrder !== current) return false
+    return at !== NOT_DELIVERED && now - since <= this.#terms.leaseMs * SHARED_LEASE
+  }
+
+  /** What did not reach the owner was not handed out. */
+  #takeBack(): void {
+    for (
+      let { last } = this.#spans;
+      last !== undefined && isDeferred(last) && last.attempts === 1;
+      last = this.#spans.last
+    ) {
+      this.#counts.out -= last.end - last.start
+      this.#top = last.start
+      this.#spans.pop()
+    }
+    for (const span of this.#spans) {
+      if (isDeferred(span) && span.attempts > 1) span.attempts--
+    }
+  }
+
+  /** Does something with each span of a state, and joins what is alike afterwards. */
+  #forEach(state: SpanState, change: (span: Span) => void): void {
+    if (this.#counts[state] === 0) return
+    for (const span of this.#spans) if (span.state === state) change(span)
+    this.#tidy()
+  }
+
+  #tidy(from = 0, to = this.#spans.length - 1): void {
+    this.#spans.join(from, to)
+    this.#trim()
+  }
+
+  #trim(): void {
+    if (this.#spans.length === 0) return
+    const first = this.#spans.at(0)
+    if (first.state !== 'accepted') return
+    this.#counts.accepted -= first.end - first.start
+    this.#spans.dropBefore(1)
+  }
+}
+
+function isAccepted({ state }: Span): boolean {
+  return state === 'accepted' || state === 'done'
+}
+
+function isDeferred({ state, at }: Span): boolean {
+  return state === 'out' && at === NOT_DELIVERED
+}
+
+/** Whether a cumulative acceptance means it too: the owner has it, or had it until its lease ended. */
+function isAnswerable({ state, handedBack }: Span): boolean {
+  return state === 'out' || (!handedBack && (state === 'waiting' || state === 'exhausted' || state === 'burying'))
+}
