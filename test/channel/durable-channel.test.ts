@@ -31,7 +31,7 @@ function live(store: EventStore, limits: { windowMs?: number } = {}): Life {
     end: async () => {
       await durable.idle()
       registry.closeAll(new LiminalError('CLOSED', 'over'))
-      await durable.close()
+      await durable.close(new LiminalError('CLOSED', 'over'))
     },
   }
 }

@@ -19,6 +19,7 @@ import { DataDirectory, type EventStore, type StoreKey, type Stores, storesOf } 
 import { LiminalError } from '../errors.ts'
 import { ProcessSystem } from '../process/index.ts'
 import { DEFAULT_MAX_FRAME_BYTES, DELIVER_HEAD_BYTES } from '../protocol/index.ts'
+import { toLiminalError } from '../thrown.ts'
 import { checkDuration, MAX_TIMEOUT_MS } from '../waiting.ts'
 import { LocalBus } from './local-bus.ts'
 import type { SubscriptionQueueLimits } from './local-sink.ts'
@@ -136,7 +137,7 @@ async function composeBus(options: BusOptions, stores: Stores | null): Promise<L
     }
     await durable?.recover()
   } catch (error) {
-    await durable?.close()
+    await durable?.close(toLiminalError(error))
     throw error
   }
   return new LocalBus({

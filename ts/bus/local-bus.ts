@@ -316,7 +316,7 @@ export class LocalBus implements Bus {
     await this.#parts.durable?.idle()
     this.#parts.channels.closeAll(error)
     this.#parts.channels.claims.close()
-    await this.#parts.durable?.close()
+    await this.#parts.durable?.close(error)
     await this.#parts.stores?.close()
     this.#state = 'closed'
     if (failure !== null) throw failure

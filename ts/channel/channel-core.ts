@@ -5,11 +5,14 @@ import { Column, NO_SCHEMA } from '../protocol/index.ts'
 import type { Schema } from '../schema/index.ts'
 import type { ChannelLog } from './channel-log.ts'
 import { type ClaimSource, isKeyed } from './claims.ts'
+import type { CheckpointPolicy, CursorRegistry, DeadLetter } from './cursor/index.ts'
+import { CursorSubscription } from './cursor-subscription.ts'
+import { deadLetterChannel } from './dead-letters.ts'
 import { sayPublishRefused } from './diagnostics.ts'
 import { type ChannelSubscription, FanOut } from './fan-out.ts'
 import { publishClaimed } from './live-claims.ts'
 import { LogFanOut } from './log-fan-out.ts'
-import type { LogStart } from './log-subscription.ts'
+import { type LogStart, positionOf } from './log-subscription.ts'
 import type { MessageIds } from './message-ids.ts'
 import { rowOffset, withPayload } from './one-message-run.ts'
 import type { MessageRun, PublishObserver, Sink } from './run.ts'
@@ -29,6 +32,26 @@ export interface ChannelSurroundings {
   killed(channel: ChannelCore): void
 }
 
+/** How a subscription wants its cursor; what is left out has its default. See CursorOptions of the bus. */
+export interface CursorDemand {
+  readonly name: string
+  /** Where a cursor begins that is new. */
+  readonly start: LogStart
+  readonly maxInFlight: number
+  readonly checkpoint?: CheckpointPolicy | undefined
+  readonly leaseMs?: number | undefined
+  readonly maxAttempts?: number | undefined
+  readonly deadLetter?: string | undefined
+}
+
+/** What a durable channel has that outlives its process. */
+export interface ChannelStorage {
+  readonly log: ChannelLog
+  readonly cursors: CursorRegistry
+  /** Puts a message into a dead-letter channel, which comes into being if it is not there. */
+  bury(letter: DeadLetter, to: string): Promise<void>
+}
+
 /**
  * One channel: takes runs of messages, and delivers them to its subscriptions (design §8).
  *
@@ -45,12 +68,14 @@ export class ChannelCore {
   readonly schemaId: Uint8Array
   /** Where its messages are stored; `null`: it is not durable. */
   readonly log: ChannelLog | null
+  readonly storage: ChannelStorage | null
   /** When it is killed, the channel is closed with `CHANNEL_CLOSED`, and made anew when it is next used. */
   readonly process: PassiveProcess
   readonly #surroundings: ChannelSurroundings
   readonly #fanOut: FanOut
   readonly #logFanOut: LogFanOut | null
   readonly #claims: ClaimSource
+  readonly #cursors = new Set<CursorSubscription>()
   #closed = false
 
   /** @throws LiminalError `LIMIT_EXCEEDED`, `CLOSED`: there can be no process for it. */
@@ -58,7 +83,7 @@ export class ChannelCore {
     name: string,
     id: number,
     schema: Schema | null,
-    log: ChannelLog | null,
+    storage: ChannelStorage | null,
     surroundings: ChannelSurroundings,
   ) {
     this.process = surroundings.processes.spawnPassive({ name: 'channel', onExit: (exit) => this.#exited(exit) })
@@ -69,7 +94,9 @@ export class ChannelCore {
     this.#surroundings = surroundings
     this.#fanOut = new FanOut(name)
     this.#claims = surroundings.claimSource(name)
+    const log = storage === null ? null : storage.log
     this.log = log
+    this.storage = storage
     this.#logFanOut = log === null ? null : new LogFanOut(log)
     log?.attach((run, schemaId, position) => this.#logFanOut?.deliver(run, schemaId, position) ?? 0)
   }
@@ -79,7 +106,7 @@ export class ChannelCore {
   }
 
   get subscriberCount(): number {
-    return this.#fanOut.size + (this.#logFanOut?.size ?? 0)
+    return this.#fanOut.size + (this.#logFanOut?.size ?? 0) + this.#cursors.size
   }
 
   /**
@@ -125,12 +152,58 @@ export class ChannelCore {
     return this.#fanOut.add(id, sink)
   }
 
+  /**
+   * Subscribes with a named cursor: takes it from whoever owns it. Deliveries come once it is written down who owns it now.
+   *
+   * @param sink gets `CURSOR_FENCED` when the cursor is taken away.
+   * @throws LiminalError `CHANNEL_CLOSED`; `NOT_SUPPORTED`: the channel is not durable; `INVALID_ARGUMENT`, `LIMIT_EXCEEDED`, `STORE_CORRUPT`, `STORE_FAILED`, `STORE_FULL`.
+   */
+  async subscribeCursor(sink: Sink, demand: CursorDemand): Promise<CursorSubscription> {
+    if (this.#closed) throw this.#closedError()
+    if (this.storage === null) throw this.#notDurable('It has no cursors.')
+    const { log, cursors, bury } = this.storage
+    const { name, maxInFlight, checkpoint, leaseMs, maxAttempts } = demand
+    const start = await positionOf(log, demand.start)
+    if (this.#closed) throw this.#closedError()
+    const to = demand.deadLetter ?? deadLetterChannel(this.name)
+    const cursor = cursors.findOrCreate(name, start)
+    const leave = (left: CursorSubscription): void => {
+      this.#cursors.delete(left)
+    }
+    const session = cursor.acquire({
+      target: {
+        deliver: (run, schemaId, logged) => sink.deliver(run, schemaId, logged),
+        hold: () => sink.hold(),
+        room: () => sink.room(),
+        onRoom: (listener) => sink.onRoom(listener),
+        end: (error) => {
+          leave(subscription)
+          sink.end(error)
+        },
+      },
+      fenced: (error) => {
+        leave(subscription)
+        sink.end(error)
+      },
+      maxInFlight,
+      checkpoint,
+      leaseMs,
+      maxAttempts,
+      deadLetter: maxAttempts === undefined ? undefined : (letter) => bury(letter, to),
+    })
+    const subscription = new CursorSubscription(this.#surroundings.nextSubscriptionId(), session, leave)
+    this.#cursors.add(subscription)
+    await session.ready
+    return subscription
+  }
+
   /** Ends all subscriptions, by default with `CHANNEL_CLOSED`; publishes are refused from now on. Idempotent. */
   close(error: LiminalError = this.#closedError()): void {
     if (this.#closed) return
     this.#closed = true
     this.#fanOut.end(error)
     this.#logFanOut?.end(error)
+    for (const subscription of [...this.#cursors]) subscription.end(error)
     this.process.end()
   }
 

@@ -5,8 +5,7 @@ import type { SyncPolicy } from '../durability/index.ts'
 import { LiminalError } from '../errors.ts'
 import { ProcessSystem } from '../process/index.ts'
 import { Schema } from '../schema/index.ts'
-import { ChannelCore, type ChannelSurroundings } from './channel-core.ts'
-import type { ChannelLog } from './channel-log.ts'
+import { ChannelCore, type ChannelStorage, type ChannelSurroundings } from './channel-core.ts'
 import { ClaimDesk, type IdempotencyLimits } from './claim-desk.ts'
 import { MessageIds } from './message-ids.ts'
 
@@ -64,7 +63,7 @@ export interface ChannelRegistryOptions {
 /** What a channel has that outlives its process. */
 interface Contract {
   readonly schema: Schema | null
-  readonly log: ChannelLog | null
+  readonly storage: ChannelStorage | null
 }
 
 /** All channels of a bus, by name and by number. */
@@ -122,20 +121,20 @@ export class ChannelRegistry {
       const message = `There is no channel '${name}', and this bus does not create channels on first use. Declare it in the bus's options.`
       throw new LiminalError('CHANNEL_NOT_FOUND', message)
     }
-    return this.#add(name, { schema: null, log: null })
+    return this.#add(name, { schema: null, storage: null })
   }
 
   /**
    * Creates a channel.
    *
-   * @param log Where its messages are stored. Default: nowhere.
+   * @param storage Where its messages are stored. Default: nowhere.
    * @throws LiminalError `INVALID_ARGUMENT`, `CHANNEL_EXISTS`, `SCHEMA_INVALID`, `LIMIT_EXCEEDED`. Nothing has changed then.
    */
-  declare({ name, schema: definition }: ChannelDeclaration, log: ChannelLog | null = null): ChannelCore {
+  declare({ name, schema: definition }: ChannelDeclaration, storage: ChannelStorage | null = null): ChannelCore {
     checkName('name', name)
     this.checkFree(name)
     const schema = definition === undefined ? null : new Schema(definition, `channel '${name}'`)
-    const contract = { schema, log }
+    const contract = { schema, storage }
     const core = this.#add(name, contract)
     this.#declared.set(name, contract)
     return core
@@ -178,7 +177,7 @@ export class ChannelRegistry {
     this.#byId[core.id] = undefined
   }
 
-  #add(name: string, { schema, log }: Contract): ChannelCore {
+  #add(name: string, { schema, storage }: Contract): ChannelCore {
     // A name that was used before has its number already.
     const bytes = Buffer.from(name)
     if (this.names.size >= this.#maxChannels && this.names.find(bytes, 0, bytes.length) < 0) {
@@ -186,7 +185,7 @@ export class ChannelRegistry {
       throw new LiminalError('LIMIT_EXCEEDED', message)
     }
     const id = this.names.add(name)
-    const core = new ChannelCore(name, id, schema, log, this.#surroundings)
+    const core = new ChannelCore(name, id, schema, storage, this.#surroundings)
     this.#byName.set(name, core)
     this.#byId[id] = core
     return core

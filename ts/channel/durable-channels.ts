@@ -1,7 +1,8 @@
 import type { Stores, SyncPolicy } from '../durability/index.ts'
 import { LiminalError } from '../errors.ts'
 import { Schema } from '../schema/index.ts'
-import type { ChannelCore } from './channel-core.ts'
+import { toLiminalError } from '../thrown.ts'
+import type { ChannelCore, ChannelStorage } from './channel-core.ts'
 import {
   type ChannelDefinition,
   DEFINITIONS,
@@ -11,13 +12,14 @@ import {
 } from './channel-definition.ts'
 import { ChannelLog } from './channel-log.ts'
 import type { ChannelDeclaration, ChannelRegistry, DurableOptions } from './channel-registry.ts'
+import { CursorRegistry } from './cursor/index.ts'
+import { bury, notDurableDeadLetters } from './dead-letters.ts'
 import { Retention } from './retention.ts'
 
 /** Milliseconds between two looks at what may be forgotten. */
 const UPKEEP_MS = 60_000
 
-interface Durable {
-  readonly log: ChannelLog
+interface Durable extends ChannelStorage {
   readonly retention: Retention
 }
 
@@ -64,9 +66,9 @@ export class DurableChannels {
     const sync = options.sync ?? known?.sync ?? 'each'
     if (known !== null && known.sync !== sync) throw otherPolicy(name, known.sync, sync)
     const definition: ChannelDefinition = { sync, retention: options.retention ?? {}, schema }
-    const log = await this.#open(name, sync)
+    const storage = await this.#open(name, definition)
     await primary.write([{ type: 'set', key: definitionKey(name), value: writeDefinition(definition) }])
-    return this.#add(declaration, log, definition)
+    return this.#add(declaration, storage)
   }
 
   /** Resolves once every publish so far was answered. */
@@ -74,39 +76,75 @@ export class DurableChannels {
     await Promise.all([...this.#channels.values()].map(({ log }) => log.idle()))
   }
 
-  /** Refuses publishes, and resolves once those underway were answered. The stores are whoever opened them to close. Idempotent. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close()
+  /**
+   * Refuses publishes, and resolves once those underway were answered and cursors are written down. The stores are whoever opened them to close. Idempotent.
+   *
+   * @param error What ends cursors that are owned still.
+   * @throws LiminalError what could not be written, once all else is closed.
+   */
+  close(error: LiminalError): Promise<void> {
+    this.#closing ??= this.#close(error)
     return this.#closing
   }
 
-  async #close(): Promise<void> {
+  async #close(error: LiminalError): Promise<void> {
     if (this.#upkeep !== null) clearInterval(this.#upkeep)
-    await Promise.all(
-      [...this.#channels.values()].map(async ({ log, retention }) => {
+    const closing = [...this.#channels.values()].map(async ({ log, cursors, retention }) => {
+      await retention.close()
+      try {
+        await cursors.close(error)
+      } finally {
         await log.close()
-        await retention.close()
-      }),
-    )
+      }
+    })
+    for (const result of await Promise.allSettled(closing)) {
+      if (result.status === 'rejected') throw toLiminalError(result.reason)
+    }
   }
 
   async #recover(name: string): Promise<void> {
     const stored = await this.#stores.primary.get(definitionKey(name))
     if (stored === null) return
     const definition = readDefinition(stored, name)
-    const log = await this.#open(name, definition.sync)
-    this.#add(definition.schema === null ? { name } : { name, schema: definition.schema }, log, definition)
+    const storage = await this.#open(name, definition)
+    this.#add(definition.schema === null ? { name } : { name, schema: definition.schema }, storage)
   }
 
-  async #open(name: string, sync: SyncPolicy): Promise<ChannelLog> {
+  async #open(name: string, { sync, retention }: ChannelDefinition): Promise<Durable> {
     const { claims, messageIds } = this.#registry
     const store = await this.#stores.store(sync)
-    return await ChannelLog.open(name, { store, messageIds, claims: claims.source(name), claimsTtlMs: claims.windowMs })
+    const log = await ChannelLog.open(name, {
+      store,
+      messageIds,
+      claims: claims.source(name),
+      claimsTtlMs: claims.windowMs,
+    })
+    const cursors = await CursorRegistry.open(log)
+    return {
+      log,
+      cursors,
+      retention: new Retention(log, cursors, retention),
+      bury: async (letter, to) => bury(letter, await this.#deadLetters(to, sync)),
+    }
   }
 
-  #add(declaration: ChannelDeclaration, log: ChannelLog, { retention }: ChannelDefinition): ChannelCore {
-    const core = this.#registry.declare(declaration, log)
-    this.#channels.set(declaration.name, { log, retention: new Retention(log, retention) })
+  /** A dead-letter channel, as durable as the channel that it is of. */
+  async #deadLetters(name: string, sync: SyncPolicy): Promise<ChannelCore> {
+    if (this.#channels.has(name)) return this.#registry.get(name)
+    try {
+      return await this.declare({ name, durable: { sync } })
+    } catch (error) {
+      // Somebody else declared it meanwhile, or long ago.
+      if (!(error instanceof LiminalError && error.code === 'CHANNEL_EXISTS')) throw error
+      const core = this.#registry.get(name)
+      if (core.log === null) throw notDurableDeadLetters(name)
+      return core
+    }
+  }
+
+  #add(declaration: ChannelDeclaration, storage: Durable): ChannelCore {
+    const core = this.#registry.declare(declaration, storage)
+    this.#channels.set(declaration.name, storage)
     this.#upkeep ??= setInterval(() => this.#lookAfter(), UPKEEP_MS).unref()
     return core
   }

@@ -1,4 +1,4 @@
-export { ChannelCore } from './channel-core.ts'
+export { ChannelCore, type ChannelStorage, type CursorDemand } from './channel-core.ts'
 export { ChannelLog, type ChannelLogOptions } from './channel-log.ts'
 export {
   type ChannelDeclaration,
@@ -8,6 +8,8 @@ export {
   type RetentionOptions,
 } from './channel-registry.ts'
 export { ClaimDesk, type IdempotencyLimits } from './claim-desk.ts'
+export * from './cursor/index.ts'
+export { CursorSubscription } from './cursor-subscription.ts'
 export {
   APPEND_FAILED,
   type AppendFailed,
@@ -21,7 +23,7 @@ export {
 export { DurableChannels } from './durable-channels.ts'
 export type { ChannelSubscription } from './fan-out.ts'
 export type { LoggedRun, LogLimits } from './log-reading.ts'
-export type { LogStart } from './log-subscription.ts'
+export { type LogStart, positionOf } from './log-subscription.ts'
 export { type LoggedMessage, loggedMessage } from './logged-message.ts'
 export { MessageIds } from './message-ids.ts'
 export { oneMessageRun, rowOffset } from './one-message-run.ts'

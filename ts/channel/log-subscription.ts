@@ -80,17 +80,12 @@ export class LogSubscription implements ChannelSubscription {
   async #begin(start: Exclude<LogStart, 'latest'>): Promise<void> {
     try {
       // A promise also where nothing has to be looked up: whoever subscribes hears of it before the first delivery.
-      this.#next = await this.#position(start)
+      this.#next = await positionOf(this.#log, start)
     } catch (thrown) {
       this.#readFailed(thrown)
       return
     }
     await this.#pump()
-  }
-
-  async #position(start: Exclude<LogStart, 'latest'>): Promise<bigint> {
-    if (start === 'earliest') return this.#log.first
-    return 'position' in start ? start.position : await this.#log.positionAt(start.time)
   }
 
   #fallBack(): void {
@@ -156,4 +151,11 @@ export class LogSubscription implements ChannelSubscription {
     this.#state = 'over'
     this.#left(this)
   }
+}
+
+/** The position that a start means now. One that is not there any more, or not yet, is left as it is. */
+export async function positionOf(log: ChannelLog, start: LogStart): Promise<bigint> {
+  if (start === 'latest') return log.next
+  if (start === 'earliest') return log.first
+  return 'position' in start ? start.position : await log.positionAt(start.time)
 }

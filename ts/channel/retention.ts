@@ -1,6 +1,7 @@
 import { toLiminalError } from '../thrown.ts'
 import type { ChannelLog } from './channel-log.ts'
 import type { RetentionOptions } from './channel-registry.ts'
+import type { CursorRegistry } from './cursor/index.ts'
 import { sayRetentionFailed } from './diagnostics.ts'
 
 /** Of a limit that may be exceeded before messages are removed: not one at a time. */
@@ -9,17 +10,17 @@ const SLACK = 1 / 16
 /** Removes the old messages of a log: past its limits, but by default never what a cursor has not accepted. */
 export class Retention {
   readonly #log: ChannelLog
+  readonly #cursors: CursorRegistry
   readonly #options: RetentionOptions
   readonly #limited: boolean
   readonly #stop: () => void
   #running: Promise<void> | null = null
   /** The log's end that makes the next look worthwhile. */
   #lookAt = 0n
-  /** The first position that some cursor has not accepted; `null` without cursors. The cursors' to set. */
-  lowestUnaccepted: () => Promise<bigint | null> = () => Promise.resolve(null)
 
-  constructor(log: ChannelLog, options: RetentionOptions) {
+  constructor(log: ChannelLog, cursors: CursorRegistry, options: RetentionOptions) {
     this.#log = log
+    this.#cursors = cursors
     this.#options = options
     this.#limited =
       options.maxAgeMs !== undefined || options.maxBytes !== undefined || options.maxMessages !== undefined
@@ -74,7 +75,7 @@ export class Retention {
       raise(first + BigInt(excess))
     }
     if (pastCursors) return before
-    const unaccepted = await this.lowestUnaccepted()
+    const unaccepted = this.#cursors.lowestUnaccepted
     return unaccepted !== null && unaccepted < before ? unaccepted : before
   }
 }
