@@ -1,4 +1,3 @@
-export { type ClaimIndex, ClaimRows, ClaimStatus, createClaimIndex, scopeOf } from './claim-index.ts'
 export { DataDirectory, type DataDirectoryOptions } from './data-directory.ts'
 export type {
   EventBatch,
