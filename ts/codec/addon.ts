@@ -41,6 +41,16 @@ const FUNCTIONS: Record<keyof NativeBinding, true> = {
   negotiateSchema: true,
   negotiateVersion: true,
   transcodeFrame: true,
+  openClaims: true,
+  closeClaims: true,
+  claimKeys: true,
+  completeClaims: true,
+  releaseClaims: true,
+  lookAtClaims: true,
+  restoreClaims: true,
+  sweepClaims: true,
+  countClaims: true,
+  claimBytes: true,
 }
 
 /** Looks for the addon of this machine. Never throws: errors are in the attempts. */

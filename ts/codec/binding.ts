@@ -1,10 +1,10 @@
 /**
- * The native addon's functions: the mirror of `native/node/src/lib.rs`, name for name. Nobody but the native codec imports it.
+ * The native addon's functions: the mirror of `native/node/src/lib.rs`, name for name. Nobody but the native codec imports it, and the index of claims its part of it.
  *
  * All memory belongs to JavaScript and is borrowed for the one call. Nothing throws for bad input: return codes only. Offsets and
  * lengths are u32 numbers; a u64 comes as two u32 halves.
  */
-export interface NativeBinding {
+export interface NativeBinding extends NativeClaims {
   /**
    * Scans frames in `bytes[start, end)` into `columns` (layout: protocol/columns.ts; offsets count from the start of `bytes`), looking channel
    * names up in `names` (layout: codec/names.ts). Returns the number of rows.
@@ -57,4 +57,50 @@ export interface NativeBinding {
    * written, or minus the reason code. The differential tests drive it; the single-frame calls of the native codec use the faster path.
    */
   transcodeFrame(bytes: Uint8Array, target: Uint8Array): number
+}
+
+/**
+ * The addon's index of idempotency keys: the mirror of `native/node/src/claims.rs`. What the calls do is said in durability/claim-index.ts, the layout of `words` in
+ * durability/claim-rows.ts. Indexes live in the addon until they are closed; JavaScript knows them by a number of this thread. -1 says that the arguments were refused.
+ */
+export interface NativeClaims {
+  openClaims(secret: Uint8Array, ttlMs: number, maxKeys: number): number
+  closeClaims(index: number): number
+  claimKeys(
+    index: number,
+    scope: Uint8Array,
+    bytes: Uint8Array,
+    columns: Int32Array,
+    first: number,
+    count: number,
+    owner: number,
+    nowMs: number,
+    words: Uint32Array,
+  ): number
+  completeClaims(
+    index: number,
+    words: Uint32Array,
+    first: number,
+    count: number,
+    owner: number,
+    valueHigh: number,
+    valueLow: number,
+    deliveredTo: number,
+    nowMs: number,
+  ): number
+  releaseClaims(index: number, words: Uint32Array, first: number, count: number, owner: number): number
+  lookAtClaims(index: number, words: Uint32Array, first: number, count: number, nowMs: number): number
+  restoreClaims(
+    index: number,
+    hashes: Uint8Array,
+    count: number,
+    valueHigh: number,
+    valueLow: number,
+    deliveredTo: number,
+    storedAtMs: number,
+    nowMs: number,
+  ): number
+  sweepClaims(index: number, nowMs: number, budget: number): number
+  countClaims(index: number): number
+  claimBytes(index: number): number
 }

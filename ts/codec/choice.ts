@@ -2,6 +2,7 @@ import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads'
 import { LiminalError } from '../errors.ts'
 import type { LoadAttempt, LoadResult } from './addon.ts'
 import { loadAddon } from './addon.ts'
+import type { NativeBinding } from './binding.ts'
 import type { Codec } from './codec.ts'
 import { createNativeCodec } from './native.ts'
 import { hostPlatform } from './platform.ts'
@@ -22,6 +23,8 @@ export interface CodecInfo {
 export interface CodecChoice {
   readonly codec: Codec
   readonly nativeCodec: Codec | null
+  /** The addon where the codec is native. */
+  readonly binding: NativeBinding | null
   readonly info: CodecInfo
 }
 
@@ -35,7 +38,7 @@ const WARNED = 'liminal-bus.codec-fallback-warned'
 export function chooseCodec(forced: string | undefined): CodecChoice {
   if (forced === 'typescript') {
     const info: CodecInfo = { codec: 'typescript', file: null, reason: 'LIMINAL_CODEC=typescript forces it', tried: [] }
-    return { codec: typescriptCodec, nativeCodec: null, info }
+    return { codec: typescriptCodec, nativeCodec: null, binding: null, info }
   }
   if (forced !== undefined && forced !== '' && forced !== 'native') {
     throw new LiminalError('INVALID_ARGUMENT', `LIMINAL_CODEC is "${forced}"; use native or typescript, or unset it`)
@@ -45,12 +48,22 @@ export function chooseCodec(forced: string | undefined): CodecChoice {
   if (loaded.binding !== null) {
     const codec = createNativeCodec(loaded.binding)
     const reason = forced === 'native' ? 'LIMINAL_CODEC=native forces it' : 'its addon loaded'
-    return { codec, nativeCodec: codec, info: { codec: 'native', file: loaded.file, reason, tried } }
+    return {
+      codec,
+      nativeCodec: codec,
+      binding: loaded.binding,
+      info: { codec: 'native', file: loaded.file, reason, tried },
+    }
   }
   if (forced === 'native') throw unavailable(loaded)
   warnOnce(loaded)
   const reason = `no native addon could be loaded for ${hostPlatform()}`
-  return { codec: typescriptCodec, nativeCodec: null, info: { codec: 'typescript', file: null, reason, tried } }
+  return {
+    codec: typescriptCodec,
+    nativeCodec: null,
+    binding: null,
+    info: { codec: 'typescript', file: null, reason, tried },
+  }
 }
 
 function unavailable({ attempts }: LoadResult): LiminalError {

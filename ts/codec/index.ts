@@ -5,12 +5,14 @@
  * warning. `LIMINAL_CODEC=native` or `=typescript` in the environment forces one; forcing a native codec that cannot load makes the import of this
  * module fail with `CODEC_UNAVAILABLE` and everything that was tried, any other value with `INVALID_ARGUMENT`.
  */
+import type { NativeClaims } from './binding.ts'
 import { type CodecInfo, chooseCodec } from './choice.ts'
 import type { Codec, FrameDecoder as StreamFrameDecoder } from './codec.ts'
 
 export { ProtocolError } from '../errors.ts'
 export * from '../protocol/index.ts'
 export { ColumnBatch } from './batch.ts'
+export type { NativeClaims } from './binding.ts'
 export type { CodecInfo } from './choice.ts'
 export type {
   Codec,
@@ -33,6 +35,9 @@ export const codec: Codec = choice.codec
 
 /** The codec over the addon; null where it cannot load, and where `LIMINAL_CODEC=typescript` says not to try. */
 export const nativeCodec: Codec | null = choice.nativeCodec
+
+/** The addon's index of idempotency keys, for ts/durability, where the chosen codec is native. */
+export const nativeClaims: NativeClaims | null = choice.binding
 
 /** Which codec runs, from which file, why, and what was tried to get there. */
 export function codecInfo(): CodecInfo {

@@ -1,3 +1,5 @@
+export { type ClaimIndex, type ClaimIndexOptions, createClaimIndex, scopeOf } from './claim-index.ts'
+export { CLAIM_HASH_BYTES, CLAIM_WORDS, ClaimRows, ClaimStatus } from './claim-rows.ts'
 export { DataDirectory, type DataDirectoryOptions } from './data-directory.ts'
 export type {
   EventBatch,

@@ -23,7 +23,7 @@ use slot::{Fate, Slot};
 /// Keys of a shard when the index is full: about as many as are moved when it grows.
 const SHARD_KEYS: usize = 2048;
 /// Rows whose slots are loaded ahead together.
-const AHEAD: usize = 32;
+const AHEAD: usize = 64;
 
 /// What an index is made with.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,8 @@ pub struct ClaimLimits {
 /// The index of idempotency keys.
 #[derive(Debug)]
 pub struct ClaimIndex {
-    secret: [u64; 2],
+    /// Has taken in the secret.
+    keyed: SipHasher24,
     clock: Clock,
     max_keys: usize,
     /// As many as a power of two; a hash's first word says which.
@@ -51,11 +52,11 @@ pub struct ClaimIndex {
 impl ClaimIndex {
     /// An empty index.
     #[must_use]
-    pub fn new(secret: [u64; 2], limits: ClaimLimits) -> Self {
+    pub fn new(secret: &[u8; 16], limits: ClaimLimits) -> Self {
         let max_keys = limits.max_keys.max(1);
         let shards = max_keys.div_ceil(SHARD_KEYS).next_power_of_two();
         Self {
-            secret,
+            keyed: SipHasher24::new_with_key(secret),
             clock: Clock::new(limits.ttl_ms),
             max_keys,
             shards: std::iter::repeat_with(Shard::default).take(shards).collect(),
@@ -97,7 +98,7 @@ impl ClaimIndex {
     ) -> Option<()> {
         let (rows, _) = columns.get(HEAD_WIDTH..)?.as_chunks();
         let rows: &[Row] = rows.get(first..first.checked_add(found.len())?)?;
-        let mut scoped = SipHasher24::new_with_keys(self.secret[0], self.secret[1]);
+        let mut scoped = self.keyed;
         scoped.write(scope);
         for (row, found) in rows.iter().zip(&mut *found) {
             if row[column::KEY_LENGTH] < 0 {

@@ -5,12 +5,17 @@
 
 use super::slot::Slot;
 
-/// At most 9 of 10 slots are taken.
-const LOAD: (usize, usize) = (9, 10);
+/// Of so many slots, so many are taken at most. Together with the growth by a quarter this gives 1.2 slots, 38 bytes, for each key.
+const LOAD: (usize, usize) = (100, 92);
 /// Slots of the smallest table, and how many more the largest first table has.
 const FIRST_CAPACITY: usize = 8;
 /// Completed keys that are compared when one must give way.
 const CANDIDATES: usize = 16;
+
+/// Slots of a cache line.
+const SLOTS_PER_LINE: usize = 64 / size_of::<Slot>();
+/// Cache lines that a search and an insertion mostly get by with.
+const LINES_AHEAD: usize = 4;
 
 /// A table of up to some thousand keys.
 #[derive(Debug, Default)]
@@ -38,7 +43,9 @@ impl Shard {
     /// Loads what a search for the hash will look at first, so that the misses of several searches overlap. The result means nothing.
     #[inline]
     pub fn touch(&self, hash: u128) -> u32 {
-        self.slots.get(home(hash, self.slots.len())).map_or(0, |slot| slot.time)
+        let home = home(hash, self.slots.len());
+        let ahead = (0..LINES_AHEAD).filter_map(|line| self.slots.get(home + line * SLOTS_PER_LINE));
+        ahead.fold(0, |sum, slot| sum ^ slot.time)
     }
 
     /// Where the hash is, or else where it belongs.
@@ -68,17 +75,17 @@ impl Shard {
     /// Whether another key needs a larger table.
     #[inline]
     pub fn is_full(&self) -> bool {
-        (self.length + 1) * LOAD.1 > self.slots.len() * LOAD.0
+        (self.length + 1) * LOAD.0 > self.slots.len() * LOAD.1
     }
 
-    /// Grows by an eighth. `number` is the shard's: the first capacities of shards differ, so that they never all grow at about the same time, and the memory per key
+    /// Grows by a quarter. `number` is the shard's: the first capacities of shards differ, so that they never all grow at about the same time, and the memory per key
     /// is the same however many keys there are.
     pub fn grow(&mut self, number: usize) {
         let capacity = self.slots.len();
         self.rebuild(if capacity == 0 {
             FIRST_CAPACITY + number % FIRST_CAPACITY
         } else {
-            capacity + (capacity / 8).max(FIRST_CAPACITY / 2)
+            capacity + (capacity / 4).max(FIRST_CAPACITY / 2)
         });
     }
 
@@ -156,13 +163,28 @@ impl Shard {
         oldest.is_some()
     }
 
+    /// Moves everything to a new table. Homes keep their order, nearly: so most slots are written one behind the other.
     fn rebuild(&mut self, capacity: usize) {
         let old = std::mem::replace(&mut self.slots, vec![Slot::EMPTY; capacity]);
         self.length = 0;
-        for slot in old {
-            if !slot.is_empty() {
-                let at = self.place(slot.hash);
-                self.insert(at, slot);
+        // The end of the last chain may lie at the start of the table.
+        let wrapped = old.iter().zip(0..).take_while(|(slot, at)| !slot.is_empty() && home(slot.hash, old.len()) > *at);
+        let (end, rest) = old.split_at(wrapped.count());
+        let mut next = 0;
+        let mut last_home = 0;
+        for slot in rest.iter().chain(end).filter(|slot| !slot.is_empty()) {
+            let home = home(slot.hash, capacity);
+            let at = next.max(home);
+            if home >= last_home && at < capacity {
+                self.slots[at] = *slot;
+                self.length += 1;
+                (last_home, next) = (home, at + 1);
+            } else {
+                // Keys that had one home may come in either order.
+                self.insert(self.place(slot.hash), *slot);
+                if next < capacity && !self.slots[next].is_empty() {
+                    next += 1;
+                }
             }
         }
     }
