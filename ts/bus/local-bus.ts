@@ -315,8 +315,8 @@ export class LocalBus implements Bus {
     // What was published is stored and told before its subscriptions and its publishers are gone.
     await this.#parts.durable?.idle()
     this.#parts.channels.closeAll(error)
-    this.#parts.channels.claims.close()
     await this.#parts.durable?.close(error)
+    this.#parts.channels.claims.close()
     await this.#parts.stores?.close()
     this.#state = 'closed'
     if (failure !== null) throw failure

@@ -1,4 +1,5 @@
-import { type ClaimIndex, ClaimRows } from '../durability/index.ts'
+import { CLAIM_HASH_BYTES, CLAIM_WORDS, type ClaimIndex, ClaimRows } from '../durability/index.ts'
+import { claimTime } from './claims.ts'
 
 interface Stretch {
   /** The first of its claims. */
@@ -7,9 +8,6 @@ interface Stretch {
   /** Which message of the batch the first claim is of. */
   readonly offset: number
 }
-
-/** Bytes of a key's hash. */
-const HASH_BYTES = 16
 
 /** The claims of the messages of one batch, until it is stored or fails. */
 export class BatchClaims {
@@ -31,10 +29,13 @@ export class BatchClaims {
   add(claims: ClaimRows, from: number, count: number, offset: number): void {
     if (this.#count + count > this.#claims.capacity) {
       const grown = new ClaimRows((this.#count + count) * 2)
-      grown.copyFrom(this.#claims, 0, this.#count, 0)
+      grown.words.set(this.#claims.words)
       this.#claims = grown
     }
-    this.#claims.copyFrom(claims, from, count, this.#count)
+    this.#claims.words.set(
+      claims.words.subarray(from * CLAIM_WORDS, (from + count) * CLAIM_WORDS),
+      this.#count * CLAIM_WORDS,
+    )
     this.#stretches.push({ from: this.#count, count, offset })
     this.#count += count
   }
@@ -42,15 +43,15 @@ export class BatchClaims {
   /** The hashes of each stretch of keyed messages, and the position that its first one has if the batch begins at `first`. */
   *hashes(first: bigint): Generator<{ readonly position: bigint; readonly hashes: Uint8Array }> {
     for (const { from, count, offset } of this.#stretches) {
-      const hashes = new Uint8Array(count * HASH_BYTES)
-      for (let index = 0; index < count; index++) hashes.set(this.#claims.hash(from + index), index * HASH_BYTES)
+      const hashes = new Uint8Array(count * CLAIM_HASH_BYTES)
+      this.#claims.copyHashes(from, count, hashes)
       yield { position: first + BigInt(offset), hashes }
     }
   }
 
   /** The batch was stored. */
   complete(index: ClaimIndex, first: bigint, deliveredTo: number): void {
-    const now = Date.now()
+    const now = claimTime()
     for (const { from, count, offset } of this.#stretches) {
       index.complete(this.#claims, from, count, this.owner, first + BigInt(offset), deliveredTo, now)
     }

@@ -131,8 +131,8 @@ export class ChannelLog {
         collected.claims.add(claims, from, part.count, collected.batch.count)
         this.#append(part, collected, observer)
       },
-      duplicate: (index) => {
-        const find = this.#claims.finder(run, index, (position) => this.message(position))
+      duplicate: (index, claims, at) => {
+        const find = this.#claims.finder(run, index, claims, at, (position) => this.message(position))
         this.#answers.add({ is: 'duplicate', observer, find })
       },
       refused: (error) => this.#answers.add({ is: 'refused', observer, error }),

@@ -1,6 +1,6 @@
 import { checkInteger } from '../arguments.ts'
 import { type ClaimIndex, createClaimIndex, scopeOf } from '../durability/index.ts'
-import type { ClaimSource } from './claims.ts'
+import { type ClaimSource, claimTime } from './claims.ts'
 
 /** How long and how many idempotency keys a bus remembers. */
 export interface IdempotencyLimits {
@@ -60,17 +60,18 @@ export class ClaimDesk {
     }
   }
 
-  /** Stops sweeping. */
+  /** Forgets all keys. */
   close(): void {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
+    this.#index.close()
   }
 
   #arm(): void {
     const step = Math.min(LONGEST_STEP_MS, Math.max(SHORTEST_STEP_MS, Math.ceil(this.windowMs / STEPS_PER_WINDOW)))
     this.#timer = setTimeout(() => {
       this.#timer = null
-      this.#index.sweep(Date.now(), Math.max(SWEEP_SLOTS, Math.ceil((this.#index.size * 2) / STEPS_PER_WINDOW)))
+      this.#index.sweep(claimTime(), Math.max(SWEEP_SLOTS, Math.ceil((this.#index.size * 2) / STEPS_PER_WINDOW)))
       if (this.#index.size > 0) this.#arm()
     }, step)
     this.#timer.unref()

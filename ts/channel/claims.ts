@@ -27,6 +27,11 @@ export function isKeyed({ columns, first }: MessageRun): boolean {
   return columns[rowOffset(first) + Column.KEY_LENGTH] >= 0
 }
 
+/** The time that claims are made by, in milliseconds since the epoch: it never steps, whatever is done to the clock. */
+export function claimTime(): number {
+  return performance.timeOrigin + performance.now()
+}
+
 /** Rows of a claim, used by one call after the other. */
 let scratch = new ClaimRows(64)
 
@@ -35,7 +40,7 @@ export function claimRun({ index, scope }: ClaimSource, run: MessageRun, owner: 
   const { bytes, columns, first, count } = run
   if (scratch.capacity < count) scratch = new ClaimRows(count * 2)
   const claims = scratch
-  index.claim(scope, bytes, columns, first, count, owner, Date.now(), claims)
+  index.claim(scope, bytes, columns, first, count, owner, claimTime(), claims)
   let fresh = 0
   const publish = (until: number): void => {
     if (until > fresh) heard.fresh({ bytes, columns, first: first + fresh, count: until - fresh }, claims, fresh)

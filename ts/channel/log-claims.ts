@@ -1,9 +1,10 @@
 import {
+  CLAIM_HASH_BYTES,
+  CLAIM_WORDS,
   ClaimRows,
   ClaimStatus,
   type EventBatch,
   type EventStore,
-  rowsFor,
   type StoreKey,
   type StoreWrite,
 } from '../durability/index.ts'
@@ -12,15 +13,15 @@ import { Column } from '../protocol/index.ts'
 import type { Original } from './answers.ts'
 import type { BatchClaims } from './batch-claims.ts'
 import { type ClaimEvent, readClaimEvent, writeClaimEvent } from './claim-events.ts'
-import type { ClaimSource } from './claims.ts'
+import { type ClaimSource, claimTime } from './claims.ts'
 import type { LoggedMessage } from './logged-message.ts'
 import { rowOffset } from './one-message-run.ts'
 import type { MessageRun } from './run.ts'
 
 /** Events that are read at once while a log is opened. */
 const PAGE_EVENTS = 1_024
-/** Says that nobody knows how many subscriptions a message reached: the bus ended before it was written. */
-const UNKNOWN = 0xffff_ffff
+/** Says that nobody knows how many subscriptions a message reached: the bus ended before it was written. The most that an index remembers. */
+const UNKNOWN = 2 ** 30 - 1
 
 /**
  * The idempotency keys of a durable channel. Claims themselves are only in memory: with a message the hash of its key is stored, in the same commit, so a restart finds the keys of the messages
@@ -47,7 +48,7 @@ export class LogClaims {
 
   /** Puts the keys that were stored lately back into the index. @throws LiminalError `STORE_CORRUPT`, `STORE_FAILED`. */
   async restore(): Promise<void> {
-    const now = Date.now()
+    const now = claimTime()
     let at = await this.#store.sequenceAt(this.#stream, now - this.#ttlMs)
     this.#next = (await this.#store.state(this.#stream)).next
     /** Keys whose fate was not read yet. */
@@ -57,7 +58,7 @@ export class LogClaims {
       if (keys === undefined) return
       open.delete(position)
       const { hashes, storedAt } = keys
-      this.#source.index.restore(hashes, hashes.length / 16, position, deliveredTo, storedAt, now)
+      this.#source.index.restore(hashes, hashes.length / CLAIM_HASH_BYTES, position, deliveredTo, storedAt, now)
     }
     while (at < this.#next) {
       const page = await this.#store.read(this.#stream, at, { maxEvents: PAGE_EVENTS })
@@ -95,9 +96,9 @@ export class LogClaims {
   /** A batch was stored and delivered. */
   complete(claims: BatchClaims, first: bigint, deliveredTo: number): void {
     if (claims.count === 0) return
-    claims.complete(this.#source.index, first, deliveredTo)
+    claims.complete(this.#source.index, first, Math.min(deliveredTo, UNKNOWN - 1))
     for (const { position, hashes } of claims.hashes(first)) {
-      this.#fates.push({ is: 'fate', position, count: hashes.length / 16, deliveredTo })
+      this.#fates.push({ is: 'fate', position, count: hashes.length / CLAIM_HASH_BYTES, deliveredTo })
     }
   }
 
@@ -109,23 +110,29 @@ export class LogClaims {
   /**
    * Prepares to find the original of a row that repeats a key, when everything before it is settled.
    *
+   * @param index Of the row.
+   * @param at Of its claim.
    * @param message Reads a message of the log.
    */
   finder(
     run: MessageRun,
     index: number,
+    claims: ClaimRows,
+    at: number,
     message: (position: bigint) => Promise<LoggedMessage | null>,
   ): () => Promise<Original> {
     const row = rowOffset(index)
     const keyAt = run.columns[row + Column.KEY]
-    // A copy: the run is lent for one call.
+    // Copies: both are lent for one call.
     const key = run.bytes.slice(keyAt, keyAt + run.columns[row + Column.KEY_LENGTH])
-    return () => this.#find(key, message)
+    const claim = new ClaimRows(1)
+    claim.words.set(claims.words.subarray(at * CLAIM_WORDS, (at + 1) * CLAIM_WORDS))
+    return () => this.#find(key, claim, message)
   }
 
   /** Forgets what is stored of keys whose time is over. */
   async expire(): Promise<void> {
-    const before = await this.#store.sequenceAt(this.#stream, Date.now() - this.#ttlMs)
+    const before = await this.#store.sequenceAt(this.#stream, claimTime() - this.#ttlMs)
     if (before > 0n) await this.#store.write([{ type: 'truncate', stream: this.#stream, before }])
   }
 
@@ -137,21 +144,19 @@ export class LogClaims {
     this.written(changes)
   }
 
-  async #find(key: Uint8Array, message: (position: bigint) => Promise<LoggedMessage | null>): Promise<Original> {
-    const { index, scope } = this.#source
-    const columns = rowsFor(1)
-    columns[rowOffset(0) + Column.KEY_LENGTH] = key.length
-    const claims = new ClaimRows(1)
-    const owner = this.#source.nextOwner()
-    index.claim(scope, key, columns, 0, 1, owner, Date.now(), claims)
-    if (claims.status(0) !== ClaimStatus.COMPLETED) {
+  async #find(
+    key: Uint8Array,
+    claim: ClaimRows,
+    message: (position: bigint) => Promise<LoggedMessage | null>,
+  ): Promise<Original> {
+    this.#source.index.look(claim, 0, 1, claimTime())
+    if (claim.status(0) !== ClaimStatus.COMPLETED) {
       // Its original has failed, and is not in the way any more.
-      index.release(claims, 0, 1, owner)
       const text = `The first publish with this idempotency key on channel '${this.#channel}' was not stored. Publish again.`
       throw new LiminalError('STORE_FAILED', text)
     }
-    const position = claims.value(0)
-    const deliveredTo = claims.deliveredTo(0) === UNKNOWN ? null : claims.deliveredTo(0)
+    const position = claim.value(0)
+    const deliveredTo = claim.deliveredTo(0) === UNKNOWN ? null : claim.deliveredTo(0)
     const original = await message(position)
     // Removed meanwhile, by retention or a purge: its key cannot be compared, and nothing says more of it.
     if (original === null) return { messageId: 0n, deliveredTo, position }
