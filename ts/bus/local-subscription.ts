@@ -1,7 +1,8 @@
-import type { ChannelSubscription } from '../channel/index.ts'
+import type { ChannelSubscription, CursorDemand, CursorSubscription } from '../channel/index.ts'
 import { codec } from '../codec/index.ts'
 import type { PayloadKind } from '../payload.ts'
 import type { Subscription } from './bus.ts'
+import { partsOfMark } from './delivery.ts'
 import type { LocalContext } from './local-context.ts'
 import { LocalSink } from './local-sink.ts'
 import type { SubscribeSettings } from './subscribe-arguments.ts'
@@ -9,6 +10,17 @@ import { SubscriptionQueue } from './subscription-queue.ts'
 
 /** Subscribes to a channel of a bus in this process. What prevents it ends the subscription: `ready()`, `closed` and the iterator say so. */
 export function subscribeLocally<T>(
+  context: LocalContext,
+  name: string,
+  payload: PayloadKind,
+  settings: SubscribeSettings<T>,
+): Subscription<T> {
+  return settings.cursor === null
+    ? subscribePlain(context, name, payload, settings)
+    : subscribeWithCursor(context, name, payload, settings, { ...settings.cursor, start: settings.from })
+}
+
+function subscribePlain<T>(
   context: LocalContext,
   name: string,
   payload: PayloadKind,
@@ -42,3 +54,70 @@ export function subscribeLocally<T>(
   }
   return queue.subscription
 }
+
+/** What is accepted, handed back and extended goes to the cursor, which redelivers the rest. */
+function subscribeWithCursor<T>(
+  context: LocalContext,
+  name: string,
+  payload: PayloadKind,
+  settings: SubscribeSettings<T>,
+  cursor: Omit<CursorDemand, 'maxInFlight'>,
+): Subscription<T> {
+  const { handler, maxInFlight, accept, acceptedSchemas, signal } = settings
+  const acceptsEach = accept === 'each' && handler === null
+  let owned: CursorSubscription | null = null
+  const queue: SubscriptionQueue<T> = new SubscriptionQueue<T>({
+    channel: name,
+    payload,
+    maxInFlight,
+    accept,
+    signal,
+    handler,
+    onAccept: (mark) => {
+      const { position, attempt } = placeOf(mark)
+      if (acceptsEach) owned?.acceptOne(position)
+      else owned?.accept(position, attempt)
+    },
+    onReject: (mark, _epoch, _ordinal, options) => {
+      const { position, attempt } = placeOf(mark)
+      owned?.reject(position, { ...options, attempt })
+    },
+    onExtend: (mark) => {
+      const { position, attempt } = placeOf(mark)
+      owned?.extend(position, attempt)
+    },
+    onCheckpoint: async () => {
+      await opening
+      await owned?.checkpoint()
+    },
+    onTake: () => sink.update(),
+    onClose: async () => {
+      sink.close()
+      await opening
+      await owned?.close()
+    },
+  })
+  const sink = new LocalSink(queue, context.subscriptionQueue)
+  const open = async (): Promise<void> => {
+    if (!queue.open) return
+    try {
+      const channel = context.core.channels.get(name)
+      codec.negotiateSchema(channel.schemaId, acceptedSchemas)
+      // Deliveries may come before this resolves; their answers do not, since nobody has them yet: the queue hands out in a later turn.
+      owned = await channel.subscribeCursor(sink, { ...cursor, maxInFlight })
+      queue.opened()
+    } catch (error) {
+      queue.fail(error)
+    }
+  }
+  const opening = open()
+  return queue.subscription
+}
+
+/** Attempts past the 255th cannot be told apart. */
+function placeOf(mark: number): { readonly position: bigint; readonly attempt: number | undefined } {
+  const { sequence, flags } = partsOfMark(mark)
+  return { position: BigInt(sequence - 1), attempt: flags < LAST_FLAGS ? flags + 1 : undefined }
+}
+
+const LAST_FLAGS = 255
