@@ -5,6 +5,7 @@
  * @packageDocumentation
  */
 export {
+  type Administration,
   type AskOptions,
   type Behaviour,
   type BehaviourContext,
@@ -14,6 +15,7 @@ export {
   type BusState,
   type Channel,
   type ChannelHandleOptions,
+  type ChannelInfo,
   CompensatedError,
   type Compensation,
   type CompensationContext,
@@ -24,6 +26,8 @@ export {
   type Crash,
   type CrashPolicy,
   createBus,
+  type CursorInfo,
+  type CursorOptions,
   type Delivery,
   type DeliveryHandler,
   type DispatchRequestOptions,
@@ -34,7 +38,9 @@ export {
   type IsolationOptions,
   type LocalBus,
   type LocalResponder,
+  type LoggedMessage,
   type PayloadKind,
+  type PeekOptions,
   type PublishOptions,
   type Receipt,
   type Responder,
@@ -47,6 +53,7 @@ export {
   type SagaStep,
   type SendCounts,
   type SendOptions,
+  type StartPosition,
   type StepCompensation,
   type StreamOptions,
   SUBSCRIPTION_SHED,
@@ -65,10 +72,35 @@ export {
   type WorkHandler,
 } from './bus/index.ts'
 export {
+  APPEND_FAILED,
+  type AppendFailed,
   type ChannelDeclaration,
+  CURSOR_ACQUIRED,
+  CURSOR_CHECKPOINT_FAILED,
+  CURSOR_CHECKPOINTED,
+  CURSOR_DEAD_LETTER_FAILED,
+  CURSOR_DEAD_LETTERED,
+  CURSOR_FENCED,
+  CURSOR_OWNER_FAILED,
+  CURSOR_READ_FAILED,
+  CURSOR_REDELIVERED,
+  CURSOR_SKIPPED,
+  type CursorCheckpointed,
+  type CursorDeadLettered,
+  type CursorFailed,
+  type CursorNamed,
+  type CursorOwned,
+  type CursorRedelivered,
+  type CursorSkipped,
+  type DurableOptions,
   type IdempotencyLimits,
+  LOG_READ_FAILED,
+  type LogReadFailed,
   PUBLISH_REFUSED,
   type PublishRefused,
+  RETENTION_FAILED,
+  type RetentionFailed,
+  type RetentionOptions,
   SINK_FAILED,
   type SinkFailed,
 } from './channel/index.ts'
@@ -98,6 +130,7 @@ export {
   type SendFailed,
   type Work,
 } from './conversation/index.ts'
+export type { EventStore, SyncPolicy } from './durability/index.ts'
 export { type ErrorCode, LiminalError, type LiminalErrorOptions, ProtocolError } from './errors.ts'
 export { type Activity, type CausalContext, DEFAULT_PORT } from './protocol/index.ts'
 export {

@@ -1,4 +1,5 @@
 export { echo, participantFromBehaviour } from '../conversation/index.ts'
+export type * from './administration.ts'
 export type * from './bus.ts'
 export {
   actionOf,

@@ -17,6 +17,8 @@ export {
   type LogReadFailed,
   PUBLISH_REFUSED,
   type PublishRefused,
+  RETENTION_FAILED,
+  type RetentionFailed,
   SINK_FAILED,
   type SinkFailed,
 } from './diagnostics.ts'
