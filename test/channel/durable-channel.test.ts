@@ -117,6 +117,19 @@ describe('a durable channel', () => {
     await vi.waitFor(() => expect(sink.payloads).toEqual(['a', 'b', 'c', 'd']))
   })
 
+  it('gives rising ids and times after a restart, also where the clock was set back', async () => {
+    const store = new MemoryStore()
+    const first = live(store)
+    const before = await published(await first.channel(), ['a'])
+    await first.end()
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - 3_600_000 })
+    const channel = await live(store).channel()
+    const after = await published(channel, ['b'])
+    expect(after.ids[0]).toBeGreaterThan(before.ids[0])
+    const times = [(await channel.log?.message(0n))?.timestamp, (await channel.log?.message(1n))?.timestamp]
+    expect(times[1]).toBeGreaterThanOrEqual(times[0] ?? Number.POSITIVE_INFINITY)
+  })
+
   it('comes back with its schema', async () => {
     const store = new MemoryStore()
     const first = live(store)

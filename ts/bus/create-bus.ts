@@ -171,7 +171,11 @@ const SECRET: StoreKey = { kind: 'meta', parts: ['secret'] }
 /** What the hashes of idempotency keys depend on: chosen once for a store, so that nobody can construct keys that collide. */
 async function secretOf(store: EventStore): Promise<Uint8Array> {
   const known = await store.get(SECRET)
-  if (known?.length === SECRET_BYTES) return known
+  if (known !== null && known.length !== SECRET_BYTES) {
+    const message = `The secret of the store has ${known.length} bytes instead of ${SECRET_BYTES}: without it no idempotency key is known again. Restore the store from a copy.`
+    throw new LiminalError('STORE_CORRUPT', message)
+  }
+  if (known !== null) return known
   const secret = randomBytes(SECRET_BYTES)
   await store.write([{ type: 'set', key: SECRET, value: secret }])
   return secret

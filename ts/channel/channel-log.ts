@@ -90,6 +90,12 @@ export class ChannelLog {
   static async open(name: string, options: ChannelLogOptions): Promise<ChannelLog> {
     const { first, next } = await options.store.state({ kind: 'channel', parts: [name] })
     const log = new ChannelLog(name, options, first, next)
+    const last = next > first ? await log.message(next - 1n) : null
+    if (last !== null) {
+      // Time goes on where it was, also where the clock was set back meanwhile.
+      log.#lastTimestamp = last.timestamp
+      options.messageIds.startAfter(last.messageId)
+    }
     await log.#claims.restore()
     return log
   }

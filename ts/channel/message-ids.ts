@@ -13,6 +13,11 @@ export class MessageIds {
     this.#next = BigInt(Math.trunc(startMs)) << COUNTER_BITS
   }
 
+  /** Makes all ids from now on larger than one that was handed out in an earlier life: the clock may have been set back since. */
+  startAfter(id: bigint): void {
+    if (id >= this.#next) this.#next = id + 1n
+  }
+
   /** Takes `count` consecutive ids and returns the first. */
   take(count: number): bigint {
     const first = this.#next

@@ -1,7 +1,10 @@
 import { WakeTimer } from './wake-timer.ts'
 
 /** When a cursor writes down what was accepted; see CursorOptions.checkpoint of the bus. */
-export type CheckpointPolicy = 'message' | 'explicit' | { readonly every: number; readonly withinMs?: number }
+export type CheckpointPolicy =
+  | 'message'
+  | 'explicit'
+  | { readonly every: number; readonly withinMs?: number | undefined }
 
 const WITHIN_MS = 1_000
 
