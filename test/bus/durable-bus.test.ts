@@ -1,0 +1,180 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, describe, expect, it } from 'vitest'
+import { type BusOptions, createBus, type Delivery, type LocalBus } from '../../ts/bus/index.ts'
+import { MemoryStore, type StoreWrite } from '../../ts/durability/index.ts'
+import { LiminalError } from '../../ts/errors.ts'
+
+const buses: LocalBus[] = []
+
+async function open(options: BusOptions): Promise<LocalBus> {
+  const bus = await createBus(options)
+  buses.push(bus)
+  return bus
+}
+
+async function take<T>(deliveries: AsyncIterable<Delivery<T>>, count: number): Promise<Delivery<T>[]> {
+  const taken: Delivery<T>[] = []
+  for await (const delivery of deliveries) {
+    taken.push(delivery)
+    if (taken.length === count) break
+  }
+  return taken
+}
+
+/** A store that can be made to hold its writes back. */
+class SlowStore extends MemoryStore {
+  gate: Promise<void> = Promise.resolve()
+
+  override async write(changes: readonly StoreWrite[]): Promise<void> {
+    await this.gate
+    await super.write(changes)
+  }
+}
+
+describe('a bus with a store', () => {
+  afterEach(async () => {
+    for (const bus of buses.splice(0)) await bus.close()
+  })
+
+  it('acknowledges what is published to a durable channel with its position', async () => {
+    const bus = await open({ store: new MemoryStore(), channels: [{ name: 'orders', durable: true }] })
+    const orders = bus.channel('orders')
+    const receipts = await Promise.all([1, 2, 3].map((id) => orders.publish({ id })))
+    expect(receipts.map(({ position }) => position)).toEqual([0n, 1n, 2n])
+    expect((await bus.channel('plain').publish(1)).position).toBeNull()
+  })
+
+  it('gives a subscription what was published before it, and says where each message is', async () => {
+    const bus = await open({ store: new MemoryStore(), channels: [{ name: 'orders', durable: true }] })
+    const orders = bus.channel<number>('orders')
+    for (let id = 0; id < 5; id++) await orders.publish(id)
+    const subscription = orders.subscribe({ from: { position: 2n } })
+    const taken = await take(subscription, 3)
+    expect(taken.map(({ value, position, attempt, sequence }) => [value, position, attempt, sequence])).toEqual([
+      [2, 2n, 1, 1n],
+      [3, 3n, 1, 2n],
+      [4, 4n, 1, 3n],
+    ])
+  })
+
+  it('catches a subscription up over thousands of messages while more are published, without a gap', async () => {
+    const bus = await open({ store: new MemoryStore(), channels: [{ name: 'orders', durable: true }] })
+    const orders = bus.channel<number>('orders')
+    const before = Array.from({ length: 5_000 }, (_, id) => orders.publish(id))
+    await Promise.all(before)
+    const reading = take(orders.subscribe({ from: 'earliest', maxInFlight: 100 }), 10_000)
+    for (let id = 5_000; id < 10_000; id += 100) {
+      await Promise.all(Array.from({ length: 100 }, (_, offset) => orders.publish(id + offset)))
+    }
+    expect((await reading).map(({ value }) => value)).toEqual(Array.from({ length: 10_000 }, (_, id) => id))
+  })
+
+  it('is where it was in its next life', async () => {
+    const store = new MemoryStore()
+    const first = await open({ store, channels: [{ name: 'orders', durable: { retention: { maxMessages: 100 } } }] })
+    await first.channel('orders').publish(1, { idempotencyKey: 'k' })
+    await first.close()
+    const second = await open({ store, createChannels: false })
+    const orders = second.channel<number>('orders')
+    expect(await orders.publish(1, { idempotencyKey: 'k' })).toMatchObject({ duplicate: true, position: 0n })
+    expect(await orders.publish(2)).toMatchObject({ duplicate: false, position: 1n })
+    expect((await take(orders.subscribe({ from: 'earliest' }), 2)).map(({ value }) => value)).toEqual([1, 2])
+  })
+
+  it('stores what was sent without waiting, and counts what could not be', async () => {
+    const store = new SlowStore()
+    const bus = await open({ store, channels: [{ name: 'orders', durable: true }] })
+    const orders = bus.channel<number>('orders')
+    orders.send(1)
+    const { position } = await orders.publish(2)
+    expect(position).toBe(1n)
+    store.gate = Promise.reject(new LiminalError('STORE_FULL', 'The disk is full.'))
+    store.gate.catch(() => {})
+    orders.send(3)
+    await expect(orders.publish(4)).rejects.toMatchObject({ code: 'STORE_FULL', retryable: true })
+    expect(orders.sendCounts).toMatchObject({ sent: 2, failed: 1, lastError: { code: 'STORE_FULL' } })
+    store.gate = Promise.resolve()
+  })
+
+  it('gives up waiting for a store at the timeout or the signal, and says that the message may be stored', async () => {
+    const store = new SlowStore()
+    const bus = await open({ store, channels: [{ name: 'orders', durable: true }] })
+    let release = (): void => {}
+    store.gate = new Promise((resolve) => {
+      release = resolve
+    })
+    const controller = new AbortController()
+    const aborted = bus.channel('orders').publish(1, { signal: controller.signal })
+    controller.abort()
+    await expect(aborted).rejects.toMatchObject({ code: 'ABORTED' })
+    const late = bus.channel('orders').publish(2, { timeoutMs: 10 })
+    await expect(late).rejects.toMatchObject({ code: 'TIMEOUT', message: expect.stringContaining('may be stored') })
+    release()
+  })
+
+  it('answers what is being stored before it closes', async () => {
+    const store = new SlowStore()
+    const bus = await open({ store, channels: [{ name: 'orders', durable: true }] })
+    let release = (): void => {}
+    store.gate = new Promise((resolve) => {
+      release = resolve
+    })
+    const publishing = bus.channel('orders').publish(1)
+    const closing = bus.close()
+    release()
+    expect((await publishing).position).toBe(0n)
+    await closing
+  })
+})
+
+describe('what is not durable', () => {
+  afterEach(async () => {
+    for (const bus of buses.splice(0)) await bus.close()
+  })
+
+  it('is refused where there is nowhere to store it', async () => {
+    const declared = createBus({ channels: [{ name: 'orders', durable: true }] })
+    await expect(declared).rejects.toMatchObject({ code: 'NOT_SUPPORTED', message: expect.stringContaining('dataDir') })
+  })
+
+  it('has no past and no cursors', async () => {
+    const bus = await open({})
+    const plain = bus.channel('plain')
+    await expect(plain.subscribe({ from: 'earliest' }).ready()).rejects.toMatchObject({ code: 'NOT_SUPPORTED' })
+    await expect(plain.subscribe({ cursor: 'c' }).ready()).rejects.toMatchObject({ code: 'NOT_SUPPORTED' })
+    const subscription = plain.subscribe()
+    await subscription.checkpoint()
+  })
+
+  it.each<[string, BusOptions]>([
+    ['dataDir', { dataDir: '' }],
+    ['store', { dataDir: '/tmp', store: new MemoryStore() }],
+    ['syncIntervalMs', { syncIntervalMs: 0 }],
+    ['durable', JSON.parse('{"channels":[{"name":"a","durable":{"sync":"sometimes"}}]}')],
+    ['retention', { channels: [{ name: 'a', durable: { retention: { maxMessages: 0 } } }] }],
+  ])('is not made of a wrong %s', async (_what, options) => {
+    await expect(createBus(options)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+  })
+
+  it('cannot have its sync changed', async () => {
+    const store = new MemoryStore()
+    const first = await open({ store, channels: [{ name: 'orders', durable: { sync: 'os' } }] })
+    await first.close()
+    const again = createBus({ store, channels: [{ name: 'orders', durable: { sync: 'each' } }] })
+    await expect(again).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', message: expect.stringContaining("'os'") })
+  })
+
+  it('is a directory that is a file, or is missing and may not be made', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'liminal-bus-'))
+    try {
+      await writeFile(join(folder, 'file'), '')
+      await expect(createBus({ dataDir: join(folder, 'file') })).rejects.toMatchObject({ code: 'STORE_FAILED' })
+      const missing = createBus({ dataDir: join(folder, 'missing'), createDataDir: false })
+      await expect(missing).rejects.toMatchObject({ code: 'STORE_FAILED', retryable: false })
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
+})
