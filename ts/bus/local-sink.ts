@@ -18,7 +18,7 @@ export interface SubscriptionQueueLimits {
   readonly stallMs?: number
 }
 
-/** How full a queue is at most when its log is read on: not at every delivery taken, which would read a page for each. */
+/** How full a queue is at most when its log is read on. */
 const LOG_LOW_WATER = 1 / 2
 
 /** Bytes of a block that deliveries are copied into: less than one typed array each, and little is kept alive by a delivery that is kept. */
@@ -35,13 +35,14 @@ export class LocalSink<T> implements Sink {
   /** What follows the last delivery of the block, in a log. */
   #nextPosition = 0n
   #roomListener: (() => void) | null = null
+  /** It had no room, and is not half empty yet. */
+  #full = false
 
   constructor(queue: SubscriptionQueue<T>, limits: SubscriptionQueueLimits) {
     this.#queue = queue
     this.#block = new DeliveryBlock(queue, new Uint8Array(0), 0, null)
     this.#maxDeliveries = limits.maxDeliveries ?? 65_536
     this.#maxBytes = limits.maxBytes ?? 64 * 1024 * 1024
-    // The level is the fuller of the two measures, as a fraction.
     this.#congestion = new Congestion({
       highWater: 1 / 2,
       lowWater: 1 / 8,
@@ -78,11 +79,13 @@ export class LocalSink<T> implements Sink {
     return this.#congestion.hold()
   }
 
-  /** See Sink. */
+  /** See Sink. A queue that was full has no room before it is half empty: room for one message at a time would be a read of the log for each. */
   room(): number {
     const { pending, pendingBytes } = this.#queue
-    if (pendingBytes >= this.#maxBytes) return 0
-    return Math.max(0, this.#maxDeliveries - pending)
+    if (this.#full && this.#level > LOG_LOW_WATER) return 0
+    const room = pendingBytes >= this.#maxBytes ? 0 : Math.max(0, this.#maxDeliveries - pending)
+    this.#full = room === 0
+    return room
   }
 
   /** See Sink. */
@@ -98,13 +101,18 @@ export class LocalSink<T> implements Sink {
 
   /** Looks at the queue again, after something was taken from it. */
   update(): void {
-    const { pending, pendingBytes } = this.#queue
-    const level = Math.max(pending / this.#maxDeliveries, pendingBytes / this.#maxBytes)
+    const level = this.#level
     this.#congestion.update(level)
     if (this.#roomListener === null || level > LOG_LOW_WATER) return
     const listener = this.#roomListener
     this.#roomListener = null
     listener()
+  }
+
+  /** How full the queue is: the fuller of the two measures, as a fraction. */
+  get #level(): number {
+    const { pending, pendingBytes } = this.#queue
+    return Math.max(pending / this.#maxDeliveries, pendingBytes / this.#maxBytes)
   }
 
   /** Lets publishers go: the subscription is over. */
