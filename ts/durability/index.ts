@@ -1,6 +1,8 @@
 export { type ClaimIndex, type ClaimIndexOptions, createClaimIndex, scopeOf } from './claim-index.ts'
 export { CLAIM_HASH_BYTES, CLAIM_WORDS, ClaimRows, ClaimStatus } from './claim-rows.ts'
 export { DataDirectory, type DataDirectoryOptions } from './data-directory.ts'
+export { EmbeddedStore } from './embedded/embedded-store.ts'
+export type { EmbeddedStoreOptions } from './embedded/store-options.ts'
 export type {
   EventBatch,
   EventPage,

@@ -1,0 +1,416 @@
+import {
+  CRC_AT,
+  CRC_FROM,
+  DIRECTORY,
+  HEAD_BYTES,
+  MARK_KEY,
+  RECORD_HEADER_BYTES,
+  STREAM_SLOT,
+  VALUE_HEADER_BYTES,
+  VALUE_VERSION,
+} from './layout.ts'
+import { OP } from './write-batch.ts'
+
+/** What the thread needs to start. */
+export interface CommitThreadData {
+  /** Where the `lmdb` module is, for `require`. */
+  readonly lmdb: string
+  /** The data file. */
+  readonly path: string
+  readonly sync: 'each' | 'interval' | 'os'
+  readonly syncIntervalMs: number
+  /** Bytes of keys and values together; `null` for no limit. */
+  readonly maxBytes: number | null
+  /** Bytes of keys and values, and streams, that are in the file. */
+  readonly used: number
+  readonly streams: number
+  /** What marks a new file; `null` if the file is there. */
+  readonly mark: Uint8Array | null
+}
+
+/** What the thread is told. Whatever comes while it commits waits, and what of it are writes shares the next commit. */
+export type ToCommitThread =
+  /** Writes as `WriteBatch` makes them. */
+  | { readonly is: 'writes'; readonly bytes: ArrayBuffer; readonly count: number }
+  | { readonly is: 'flush' }
+  | { readonly is: 'close' }
+
+/** Why a write was not made though its commit was. `write` counts within the commit, `change` within the write. */
+export interface RefusedWrite {
+  readonly write: number
+  readonly change: number
+  /**
+   * `sequence`: another was expected. `number`: another was expected; `found` is what there is. `full`: it does not fit below the store's limit. `corrupt`: what it would have changed is
+   * damaged.
+   */
+  readonly is: 'sequence' | 'number' | 'full' | 'corrupt'
+  readonly found: bigint | string | number | null
+}
+
+export interface FailureInThread {
+  readonly message: string
+  readonly code: string | number | null
+}
+
+/** What the thread says. */
+export type FromCommitThread =
+  | { readonly is: 'ready' }
+  | { readonly is: 'unfit'; readonly failure: FailureInThread }
+  /** The next `writes` writes are over, and durable as far as the policy says, but for those refused. */
+  | {
+      readonly is: 'committed'
+      readonly writes: number
+      readonly refused: readonly RefusedWrite[]
+      readonly streams: number
+    }
+  /** Nothing of the next `writes` writes was kept. */
+  | { readonly is: 'failed'; readonly writes: number; readonly failure: FailureInThread }
+  | { readonly is: 'flushed' | 'closed'; readonly failure: FailureInThread | null }
+
+/**
+ * What runs in the thread that commits, as text: Node 20 cannot load TypeScript in a thread, and a file of its own would be elsewhere in the sources than in the package. It has the only
+ * transactions that write, so that what is expected is looked up where it cannot change any more.
+ */
+export const COMMIT_PROGRAM = `'use strict'
+const { parentPort, receiveMessageOnPort, workerData } = require('node:worker_threads')
+const { crc32 } = require('node:zlib')
+const fs = require('node:fs')
+
+const { lmdb, path, sync, syncIntervalMs, maxBytes, mark } = workerData
+const LAST = 0xffffffffffffffffn
+const NO_SYNC_FLUSH = 0x10000
+const flags = sync === 'each' ? 2 : 2 | NO_SYNC_FLUSH
+const markKey = Buffer.from('${Buffer.from(MARK_KEY).toString('hex')}', 'hex')
+let used = workerData.used
+let streams = workerData.streams
+let db = null
+let file = null
+let syncTimer = null
+
+// A write that is refused alone; whatever else is thrown ends the commit.
+class Refused extends Error {
+  constructor(is, found) {
+    super(is)
+    this.is = is
+    this.found = found
+  }
+}
+
+function failureOf(error) {
+  return { message: String(error && error.message), code: (error && error.code) ?? null }
+}
+
+function crcOf(key, value) {
+  return crc32(value.subarray(${CRC_FROM}), crc32(value.subarray(0, ${CRC_AT}), crc32(key)))
+}
+
+function seal(key, value) {
+  value.writeUInt32LE(crcOf(key, value), ${CRC_AT})
+}
+
+function isSound(key, value) {
+  return value.length >= ${CRC_FROM} && value[0] === ${VALUE_VERSION} && value.readUInt32LE(${CRC_AT}) === crcOf(key, value)
+}
+
+// What the writes of a commit have changed so far, and what the one at hand has, until it is known that all of its expectations hold.
+class Stage {
+  heads = new Map()
+  below = new Map()
+  values = new Map()
+  used = used
+  streams = streams
+
+  fork() {
+    const own = new Stage()
+    own.below = this.heads
+    own.used = this.used
+    own.streams = this.streams
+    return own
+  }
+
+  // The stream with records under this prefix, to be changed.
+  head(prefix) {
+    const name = prefix.latin1Slice()
+    let head = this.heads.get(name)
+    if (head !== undefined) return head
+    const known = this.below.get(name)
+    head = known === undefined ? loadHead(prefix) : { ...known }
+    this.heads.set(name, head)
+    return head
+  }
+}
+
+function loadHead(prefix) {
+  const key = Buffer.from(prefix)
+  key[0] = ${DIRECTORY}
+  const value = db.getBinary(key)
+  if (value === undefined) return { key, exists: false, wasThere: false, first: 0n, next: 0n, total: 0n, last: 0 }
+  if (value.length !== ${HEAD_BYTES} || !isSound(key, value)) throw new Refused('corrupt', null)
+  return {
+    key,
+    exists: true,
+    wasThere: true,
+    first: value.readBigUInt64LE(8),
+    next: value.readBigUInt64LE(16),
+    total: value.readBigUInt64LE(24),
+    last: value.readDoubleLE(32),
+  }
+}
+
+// A damaged stream can be removed: that mends the store.
+function headToRemove(prefix, stage) {
+  try {
+    return stage.head(prefix)
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error
+    const key = Buffer.from(prefix)
+    key[0] = ${DIRECTORY}
+    const head = { key, exists: true, wasThere: true }
+    stage.heads.set(prefix.latin1Slice(), head)
+    return head
+  }
+}
+
+function storeHead(head) {
+  if (!head.exists) {
+    if (head.wasThere) db.removeSync(head.key)
+    return
+  }
+  const value = Buffer.alloc(${HEAD_BYTES})
+  value[0] = ${VALUE_VERSION}
+  value.writeBigUInt64LE(head.first, 8)
+  value.writeBigUInt64LE(head.next, 16)
+  value.writeBigUInt64LE(head.total, 24)
+  value.writeDoubleLE(head.last, 32)
+  seal(head.key, value)
+  db.putSync(head.key, value)
+}
+
+// Checks a change and stages it; returns what is left to be done, or null.
+function stageChange(change, timestamp, stage) {
+  const { op, key, value } = change
+  switch (op) {
+    case ${OP.append}: {
+      const head = stage.head(key.subarray(0, key.length - 8))
+      const expected = key.readBigUInt64BE(key.length - 8)
+      if (head.next !== expected) throw new Refused('sequence', head.next)
+      const count = value.readUInt32LE(24)
+      if (!head.exists) {
+        head.exists = true
+        stage.streams++
+        stage.used += head.key.length + ${HEAD_BYTES}
+      }
+      if (timestamp > head.last) head.last = timestamp
+      value.writeDoubleLE(head.last, 8)
+      value.writeBigUInt64LE(head.total, 16)
+      head.next += BigInt(count)
+      head.total += BigInt(value.length - ${RECORD_HEADER_BYTES} - 4 * count)
+      stage.used += key.length + value.length
+      return () => {
+        seal(key, value)
+        db.putSync(key, value)
+      }
+    }
+    case ${OP.truncate}: {
+      const prefix = key.subarray(0, key.length - 8)
+      const head = stage.head(prefix)
+      const wanted = key.readBigUInt64BE(key.length - 8)
+      if (!head.exists || wanted <= head.first) return null
+      head.first = wanted < head.next ? wanted : head.next
+      const [first, isEmpty] = [head.first, head.first === head.next]
+      return () => removeRecords(prefix, first, isEmpty, stage)
+    }
+    case ${OP.remove}: {
+      const prefix = key.subarray(0, key.length - 8)
+      const head = headToRemove(prefix, stage)
+      if (!head.exists) return null
+      stage.streams--
+      stage.used -= head.key.length + ${HEAD_BYTES}
+      Object.assign(head, { exists: false, first: 0n, next: 0n, total: 0n, last: 0 })
+      return () => removeRecords(prefix, LAST, true, stage)
+    }
+    case ${OP.compareAndSet}: {
+      const found = numberAt(key, stage)
+      if (found !== change.expected) throw new Refused('number', found)
+    }
+    // falls through
+    case ${OP.set}:
+    case ${OP.unset}: {
+      const before = valueLengthAt(key, stage)
+      if (before !== null) stage.used -= key.length + before
+      if (op !== ${OP.unset}) stage.used += key.length + value.length
+      stageValue(stage, key, op === ${OP.unset} ? null : value)
+      if (op !== ${OP.unset}) return () => db.putSync(key, value)
+      return before === null ? null : () => db.removeSync(key)
+    }
+  }
+  throw new Error('The batch is not of this format.')
+}
+
+function stageValue(stage, key, value) {
+  stage.values.set(key.latin1Slice(), value)
+}
+
+function valueAt(key, stage) {
+  const staged = stage.values.get(key.latin1Slice())
+  if (staged !== undefined) return staged
+  const value = db.getBinary(key)
+  return value === undefined ? null : value
+}
+
+function valueLengthAt(key, stage) {
+  const value = valueAt(key, stage)
+  return value === null ? null : value.length
+}
+
+function numberAt(key, stage) {
+  const value = valueAt(key, stage)
+  if (value === null) return null
+  if (!isSound(key, value)) throw new Refused('corrupt', null)
+  return value[1] === 2 ? value.readBigUInt64LE(${VALUE_HEADER_BYTES}) : 'no number but bytes'
+}
+
+// Removes the records before a sequence, but for the one that has the event there, if one has.
+function removeRecords(prefix, before, isAll, stage) {
+  const low = Buffer.from(prefix)
+  low[low.length - 1] = ${STREAM_SLOT - 1}
+  const high = Buffer.concat([prefix, Buffer.alloc(8)])
+  high.writeBigUInt64BE(before, high.length - 8)
+  let end = high
+  if (!isAll) for (const key of db.getKeys({ start: high, end: low, reverse: true, limit: 1 })) end = key
+  const keys = [...db.getKeys({ start: low, end })]
+  for (const key of keys) {
+    stage.used -= key.length + db.getBinaryFast(key).length
+    db.removeSync(key)
+  }
+}
+
+function read(bytes) {
+  const buffer = Buffer.from(bytes)
+  let at = 0
+  return {
+    write() {
+      const write = { changes: buffer.readUInt32LE(at), timestamp: buffer.readDoubleLE(at + 4) }
+      at += 12
+      return write
+    },
+    change() {
+      const op = buffer[at]
+      const keyLength = buffer.readUInt16LE(at + 1)
+      const valueLength = buffer.readUInt32LE(at + 3)
+      at += 7
+      let expected = null
+      if (op === ${OP.compareAndSet}) {
+        if (buffer[at] === 1) expected = buffer.readBigUInt64LE(at + 1)
+        at += 9
+      }
+      const key = buffer.subarray(at, at + keyLength)
+      at += keyLength
+      const value = buffer.subarray(at, at + valueLength)
+      at += valueLength
+      return { op, key, value, expected }
+    },
+  }
+}
+
+function runWrite(changes, timestamp, all) {
+  const stage = all.fork()
+  const steps = []
+  let index = 0
+  try {
+    for (; index < changes.length; index++) {
+      const step = stageChange(changes[index], timestamp, stage)
+      if (step !== null) steps.push(step)
+    }
+    if (maxBytes !== null && stage.used > maxBytes && stage.used > all.used) throw new Refused('full', stage.used - all.used)
+  } catch (error) {
+    if (error instanceof Refused) return { change: Math.min(index, changes.length - 1), is: error.is, found: error.found }
+    throw error
+  }
+  for (const step of steps) step()
+  for (const [name, head] of stage.heads) all.heads.set(name, head)
+  all.used = stage.used
+  all.streams = stage.streams
+  return null
+}
+
+function commit(batches) {
+  const refused = []
+  let writes = 0
+  try {
+    const all = new Stage()
+    db.transactionSync(() => {
+      for (const { bytes, count } of batches) {
+        const batch = read(bytes)
+        for (let at = 0; at < count; at++, writes++) {
+          const { changes: length, timestamp } = batch.write()
+          const changes = Array.from({ length }, batch.change)
+          const refusal = runWrite(changes, timestamp, all)
+          if (refusal !== null) refused.push({ write: writes, ...refusal })
+        }
+      }
+      for (const head of all.heads.values()) storeHead(head)
+    }, flags)
+    used = all.used
+    streams = all.streams
+  } catch (error) {
+    const all = batches.reduce((sum, { count }) => sum + count, 0)
+    parentPort.postMessage({ is: 'failed', writes: all, failure: failureOf(error) })
+    return
+  }
+  parentPort.postMessage({ is: 'committed', writes, refused, streams })
+  if (sync === 'interval') syncTimer ??= setTimeout(syncInTime, syncIntervalMs)
+}
+
+function flush() {
+  clearTimeout(syncTimer)
+  syncTimer = null
+  try {
+    fs.fdatasyncSync(file)
+    return null
+  } catch (error) {
+    return failureOf(error)
+  }
+}
+
+function syncInTime() {
+  // One that fails is tried again: what was written since is not on disk.
+  if (flush() !== null) syncTimer = setTimeout(syncInTime, syncIntervalMs)
+}
+
+async function close() {
+  const failure = flush()
+  clearTimeout(syncTimer)
+  await db.close()
+  fs.closeSync(file)
+  parentPort.postMessage({ is: 'closed', failure })
+  parentPort.close()
+}
+
+parentPort.on('message', (message) => {
+  let batches = []
+  for (let next = message; next !== undefined; next = receiveMessageOnPort(parentPort)?.message) {
+    if (next.is === 'writes') batches.push(next)
+    else {
+      if (batches.length > 0) commit(batches)
+      batches = []
+      if (next.is === 'flush') parentPort.postMessage({ is: 'flushed', failure: flush() })
+      else void close()
+    }
+  }
+  if (batches.length > 0) commit(batches)
+})
+
+try {
+  db = require(lmdb).open({ path, keyEncoding: 'binary', encoding: 'binary', overlappingSync: false })
+  file = fs.openSync(path, 'r+')
+  if (mark !== null) {
+    db.transactionSync(() => db.putSync(markKey, Buffer.from(mark)), 2)
+    fs.fdatasyncSync(file)
+  }
+  parentPort.postMessage({ is: 'ready' })
+} catch (error) {
+  parentPort.postMessage({ is: 'unfit', failure: failureOf(error) })
+  parentPort.close()
+}
+`

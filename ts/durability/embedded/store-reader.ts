@@ -1,0 +1,151 @@
+import type { RootDatabase } from 'lmdb'
+import { LiminalError } from '../../errors.ts'
+import { PageBuilder } from '../event-page.ts'
+import type { EventPage, KeyPage, ReadLimits, StoreKey, StreamState } from '../event-store.ts'
+import { decodeStoreKey, describeStoreKey } from '../store-key.ts'
+import {
+  afterRecords,
+  beforeRecords,
+  DIRECTORY,
+  decodeHead,
+  decodeRecord,
+  decodeValue,
+  directoryKey,
+  type EventRecord,
+  recordKey,
+  STREAM_SLOT,
+  type StreamHead,
+  VALUE_SLOT,
+} from './layout.ts'
+
+/** The database as it is opened here: keys and values are bytes. */
+export type Database = RootDatabase<Buffer, Buffer>
+
+/** Sorts behind all that continues a key's bytes. */
+const BEHIND = 0xff
+
+/** A stream to be read: its name for messages, its encoded key. */
+export interface NamedStream {
+  readonly name: StoreKey
+  readonly key: Uint8Array
+}
+
+/** Reads a store: what is committed by the time of each call, all of it from one moment. Everything that it hands out is copied. */
+export class StoreReader {
+  readonly #database: Database
+  readonly #path: string
+
+  constructor(database: Database, path: string) {
+    this.#database = database
+    this.#path = path
+  }
+
+  /** The next call sees all commits that were made until now. */
+  renew(): void {
+    this.#database.resetReadTxn()
+  }
+
+  state(stream: NamedStream): StreamState {
+    const head = this.#head(stream)
+    if (head === null) return { first: 0n, next: 0n, bytes: 0, firstTimestamp: null, lastTimestamp: null }
+    const { first, next, total, lastTimestamp } = head
+    if (first === next) return { first, next, bytes: 0, firstTimestamp: null, lastTimestamp: null }
+    const record = this.#recordWith(stream, first)
+    const hidden = first === record.first ? 0 : record.ends[Number(first - record.first) - 1]
+    const bytes = Number(total - record.bytesBefore) - hidden
+    return { first, next, bytes, firstTimestamp: record.timestamp, lastTimestamp }
+  }
+
+  read(stream: NamedStream, from: bigint, limits: ReadLimits | undefined): EventPage {
+    const head = this.#head(stream)
+    if (head === null) return { batches: [], next: 0n }
+    const { first, next } = head
+    if (from >= next || first === next) return { batches: [], next }
+    const page = new PageBuilder(from < first ? first : from, limits)
+    let record = this.#recordWith(stream, page.next)
+    page.add(record)
+    if (page.isFull || page.next === next) return page.build()
+    const start = recordKey(stream.key, record.first + BigInt(record.ends.length))
+    for (const entry of this.#database.getRange({ start, end: afterRecords(stream.key) })) {
+      record = this.#decode(stream, page.next, entry)
+      page.add(record)
+      if (page.isFull || page.next === next) return page.build()
+    }
+    throw this.#corrupt(stream, `the event with sequence ${page.next} is missing, and the next one would be ${next}`)
+  }
+
+  sequenceAt(stream: NamedStream, timestamp: number): bigint {
+    const head = this.#head(stream)
+    if (head === null) return 0n
+    let [low, high] = [head.first, head.next]
+    while (low < high) {
+      const record = this.#recordWith(stream, (low + high) >> 1n)
+      if (record.timestamp >= timestamp) high = record.first > low ? record.first : low
+      else low = record.first + BigInt(record.ends.length)
+    }
+    return low
+  }
+
+  /** Bytes or a number; `null` if there is none. */
+  value({ name, key }: NamedStream): Uint8Array | bigint | null {
+    const at = directoryKey(key, VALUE_SLOT)
+    const value = this.#database.getBinary(at)
+    if (value === undefined) return null
+    const content = decodeValue(at, value)
+    if (content === null) throw this.#corrupt({ name, key }, 'its value is not what was written')
+    return content
+  }
+
+  /** Keys whose bytes begin with `prefix`, behind `after`. */
+  keys(prefix: Uint8Array, after: Uint8Array | null, limit: number): KeyPage {
+    const least = Buffer.concat([Buffer.of(DIRECTORY), prefix])
+    const behind = after === null ? least : directoryKey(after, VALUE_SLOT + 1)
+    const start = Buffer.compare(behind, least) < 0 ? least : behind
+    const end = directoryKey(prefix, BEHIND)
+    const keys: StoreKey[] = []
+    let last: Buffer | null = null
+    for (const entry of this.#database.getKeys({ start, end })) {
+      const bytes: Buffer = entry.subarray(1, -1)
+      // A stream and a value of the same name lie side by side.
+      if (last?.equals(bytes)) continue
+      if (keys.length === limit) return { keys, after: keys[limit - 1] }
+      const key = decodeStoreKey(bytes)
+      if (key === null) {
+        throw new LiminalError('STORE_CORRUPT', `The directory of the store file ${this.#path} has a key that is none.`)
+      }
+      keys.push(key)
+      last = bytes
+    }
+    return { keys, after: null }
+  }
+
+  #head(stream: NamedStream): StreamHead | null {
+    const key = directoryKey(stream.key, STREAM_SLOT)
+    const value = this.#database.getBinary(key)
+    if (value === undefined) return null
+    const head = decodeHead(key, value)
+    if (head === null) throw this.#corrupt(stream, 'its entry in the directory is not what was written')
+    return head
+  }
+
+  /** The record with an event that must be there. */
+  #recordWith(stream: NamedStream, sequence: bigint): EventRecord {
+    const range = { start: recordKey(stream.key, sequence), end: beforeRecords(stream.key), reverse: true, limit: 1 }
+    for (const entry of this.#database.getRange(range)) return this.#decode(stream, sequence, entry)
+    throw this.#corrupt(stream, `the event with sequence ${sequence} is missing`)
+  }
+
+  #decode(stream: NamedStream, sequence: bigint, { key, value }: { key: Buffer; value: Buffer }): EventRecord {
+    const record = decodeRecord(key, value)
+    if (record === null) throw this.#corrupt(stream, `the record with sequence ${sequence} is not what was written`)
+    if (sequence < record.first || sequence >= record.first + BigInt(record.ends.length)) {
+      throw this.#corrupt(stream, `the event with sequence ${sequence} is missing`)
+    }
+    return record
+  }
+
+  #corrupt({ name }: NamedStream, what: string): LiminalError {
+    const message = `The store file ${this.#path} is damaged in ${describeStoreKey(name)}: ${what}. Restore the directory from a copy, or remove this stream.`
+    return new LiminalError('STORE_CORRUPT', message)
+  }
+}
