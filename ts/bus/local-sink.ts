@@ -18,7 +18,8 @@ export interface SubscriptionQueueLimits {
   readonly stallMs?: number
 }
 
-/** How full a queue is at most when its log is read on. */
+/** How full a queue is when its log is not read any further, and how full at most when it is read on. */
+const LOG_HIGH_WATER = 15 / 16
 const LOG_LOW_WATER = 1 / 2
 
 /** Bytes of a block that deliveries are copied into: less than one typed array each, and little is kept alive by a delivery that is kept. */
@@ -35,7 +36,7 @@ export class LocalSink<T> implements Sink {
   /** What follows the last delivery of the block, in a log. */
   #nextPosition = 0n
   #roomListener: (() => void) | null = null
-  /** It had no room, and is not half empty yet. */
+  /** It was nearly full, and is not half empty yet. */
   #full = false
 
   constructor(queue: SubscriptionQueue<T>, limits: SubscriptionQueueLimits) {
@@ -79,13 +80,11 @@ export class LocalSink<T> implements Sink {
     return this.#congestion.hold()
   }
 
-  /** See Sink. A queue that was full has no room before it is half empty: room for one message at a time would be a read of the log for each. */
+  /** See Sink. A queue that was nearly full has no room before it is half empty: room for a few messages at a time would be a read of the log for each. */
   room(): number {
-    const { pending, pendingBytes } = this.#queue
-    if (this.#full && this.#level > LOG_LOW_WATER) return 0
-    const room = pendingBytes >= this.#maxBytes ? 0 : Math.max(0, this.#maxDeliveries - pending)
-    this.#full = room === 0
-    return room
+    const level = this.#level
+    this.#full = level > (this.#full ? LOG_LOW_WATER : LOG_HIGH_WATER)
+    return this.#full ? 0 : this.#maxDeliveries - this.#queue.pending
   }
 
   /** See Sink. */
