@@ -67,6 +67,8 @@ export class CommitThread {
   /** Commits and syncs what was handed over, and ends the thread. */
   async close(): Promise<FailureInThread | null> {
     const failure = await this.#ask({ is: 'close' })
+    // Nothing is asked of it any more, and yet the program has to see its end.
+    this.#worker.ref()
     await this.#ended.promise
     return failure
   }

@@ -160,7 +160,7 @@ export function encodeMark(format: number, id: Uint8Array): Buffer {
 /** `null` if it is no mark. */
 export function decodeMark(value: Buffer): { readonly format: number; readonly id: Uint8Array } | null {
   if (value.length !== MARK_BYTES || !isSound(MARK_KEY, value)) return null
-  return { format: value.readUInt32LE(8), id: value.subarray(12) }
+  return { format: value.readUInt32LE(8), id: new Uint8Array(value.subarray(12)) }
 }
 
 /** Whether a value is what was stored under this key. */
