@@ -1,6 +1,8 @@
 /** What the demo's processes tell each other; the work itself goes over the bus. */
 export type ServerUp = { readonly type: 'listening'; readonly url: string }
 
+export type DurableServerDown = { readonly type: 'start'; readonly port: number; readonly dataDir: string }
+
 export type PublisherDown = { readonly type: 'start'; readonly url: string } | { readonly type: 'stop' }
 export type PublisherUp = { readonly type: 'ready' } | { readonly type: 'stopped'; readonly published: number }
 
@@ -9,6 +11,7 @@ export type WorkerUp = { readonly type: 'ready' } | { readonly type: 'working'; 
 
 export const ORDERS = 'orders'
 export const QUOTE = 'quote'
+export const PAYMENTS = 'payments'
 
 /** What the publisher publishes. The last one says so. */
 export interface Order {
@@ -26,4 +29,8 @@ export interface Quote {
   readonly item: string
   readonly cents: number
   readonly by: string
+}
+
+export interface Payment {
+  readonly id: number
 }

@@ -1,7 +1,9 @@
 import type { Delivery } from '../../bus/index.ts'
-import { connect, type RemoteBus } from '../../client/index.ts'
+import type { RemoteBus } from '../../client/index.ts'
 import { LiminalError } from '../../errors.ts'
-import { Child, type Message } from '../child.ts'
+import type { Child, Message } from '../child.ts'
+import { Cast } from './cast.ts'
+import { loseServer } from './durable-story.ts'
 import {
   ORDERS,
   type Order,
@@ -25,7 +27,7 @@ const ORDERS_BETWEEN = 500
 
 /**
  * The demo: a server, a publisher and two workers in processes of their own, and a request whose worker is killed in the middle of it: the
- * other one finishes it. Waits for what
+ * other one finishes it; then a server that is killed, and a cursor that goes on where it was. Waits for what
  * happens, never for time. No process is left when it settles.
  *
  * @throws LiminalError `ABORTED` by `signal`, or what went wrong.
@@ -74,6 +76,8 @@ async function play(cast: Cast, narrate: Narrator): Promise<void> {
     throw new LiminalError('INTERNAL', `${published} orders were published and ${received} arrived in order`)
   }
   narrate('subscriber', `got all ${published.toLocaleString('en')} orders, in order, not one missing: it never noticed`)
+
+  await loseServer(cast, narrate)
 }
 
 /** A request that the worker which has it does not survive. */
@@ -155,27 +159,5 @@ class OrderCount {
       if (value.last) this.#done(this.#count)
     }
     this.#arrived()
-  }
-}
-
-/** All processes and connections of the story. */
-class Cast {
-  readonly #children: { kill(): Promise<unknown> }[] = []
-  #bus: RemoteBus | null = null
-
-  start<Down extends Message, Up extends Message>(name: string, module: string): Child<Down, Up> {
-    const child = Child.start<Down, Up>(name, new URL(module, import.meta.url))
-    this.#children.push(child)
-    return child
-  }
-
-  async connect(url: string): Promise<RemoteBus> {
-    this.#bus = await connect(url)
-    return this.#bus
-  }
-
-  async dismiss(): Promise<void> {
-    await this.#bus?.close()
-    await Promise.all(this.#children.map((child) => child.kill()))
   }
 }
