@@ -114,7 +114,8 @@ describe('a delivery that is handed back', () => {
       const { queue } = numberQueue({ onReject: () => {} })
       pushNumbers(queue, [1], 0, 0)
       const { value } = await iterate(queue).next()
-      expect(() => value?.reject(options)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }))
+      const given: object = options
+      expect(() => value?.reject(given)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }))
     },
   )
 })

@@ -87,7 +87,13 @@ describe('publish', () => {
         })
       } else {
         const delivered = index % 2 === 1
-        const value = { messageId: BigInt(index), delivered, deliveredTo: delivered ? null : 0, duplicate: false }
+        const value = {
+          messageId: BigInt(index),
+          position: null,
+          delivered,
+          deliveredTo: delivered ? null : 0,
+          duplicate: false,
+        }
         expect(outcome).toEqual({ status: 'fulfilled', value })
       }
     }
@@ -98,7 +104,7 @@ describe('publish', () => {
     const call = bus.channel('orders').publish(1, { idempotencyKey: 'k' })
     const { streamId } = await peer.expect('Publish')
     peer.send(publishAck(streamId, 7n, 0x81))
-    expect(await call).toEqual({ messageId: 7n, delivered: true, deliveredTo: null, duplicate: true })
+    expect(await call).toEqual({ messageId: 7n, position: null, delivered: true, deliveredTo: null, duplicate: true })
   })
 
   it('maps what the server says', async () => {

@@ -128,6 +128,11 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
     if (this.#state.is === 'open') this.#ring.clear()
   }
 
+  /** The mark and the epoch of the delivery that was handed out last; both 0 before the first. */
+  get lastHandedOut(): { readonly mark: number; readonly epoch: number } {
+    return { mark: this.#lastMark, epoch: this.#lastEpoch }
+  }
+
   /** Makes `ready()` resolve: what is published from now on arrives. */
   opened(): void {
     this.#wasReady = true

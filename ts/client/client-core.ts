@@ -33,6 +33,8 @@ const LAST_ANSWERS_MS = 750
 export interface Restorable {
   /** The channel of a subscription, `null` for anything else. */
   readonly channel: string | null
+  /** Whether a subscription went on where it was when it was last set up, so that nothing is missing. */
+  readonly resumed?: boolean
   /** Sets it up on a new connection. Resolves with whether that worked; never rejects. */
   attach(connection: Connection): Promise<boolean>
   /** The bus says goodbye to the server that it is set up on: nothing new may come from there. */
@@ -140,7 +142,7 @@ export class ClientCore {
     connection.window.onRoom = () => this.acknowledged()
     this.#connection = connection
     connection.takePushes(new InboundPushes(this, connection))
-    const restored = [...this.restorables].map(async (part) => ((await part.attach(connection)) ? part.channel : null))
+    const restored = [...this.restorables].map(async (part) => ((await part.attach(connection)) ? part : null))
     if (again) void this.#announce(connection, restored)
     this.#pump()
   }
@@ -325,9 +327,15 @@ export class ClientCore {
     this.status.enter({ type: 'closed', error })
   }
 
-  async #announce(connection: Connection, restored: readonly Promise<string | null>[]): Promise<void> {
-    const channels = (await Promise.all(restored)).filter((channel) => channel !== null)
-    if (channels.length > 0 && this.#connection === connection) this.status.tell({ type: 'resubscribed', channels })
+  async #announce(connection: Connection, restored: readonly Promise<Restorable | null>[]): Promise<void> {
+    const parts = await Promise.all(restored)
+    const channelsOf = (resumed: boolean): string[] =>
+      parts.flatMap((part) => (part !== null && (part.resumed ?? false) === resumed ? (part.channel ?? []) : []))
+    if (this.#connection !== connection) return
+    const channels = channelsOf(false)
+    if (channels.length > 0) this.status.tell({ type: 'resubscribed', channels })
+    const resumed = channelsOf(true)
+    if (resumed.length > 0) this.status.tell({ type: 'resumed', channels: resumed })
   }
 
   #pump(): void {

@@ -2,29 +2,46 @@
 export class Credit {
   readonly #window: number
   readonly #half: number
-  readonly #send: (sequence: number) => void
+  readonly #send: (mark: number) => void
+  readonly #prompt: boolean
   #received = 0
   #accepted = 0
+  /** What the last accepted delivery is told by. */
+  #mark = 0
   #told = 0
   #scheduled = false
   #live = true
 
-  /** @param send tells the server that everything up to `sequence` is accepted. */
-  constructor(window: number, send: (sequence: number) => void) {
+  /**
+   * @param send tells the server that everything up to the delivery of this mark is accepted.
+   * @param prompt whether every turn's acceptances are told at its end: a cursor moves on by them, and leases expire without them.
+   */
+  constructor(window: number, send: (mark: number) => void, prompt = false) {
     this.#window = window
     this.#half = Math.ceil(window / 2)
     this.#send = send
+    this.#prompt = prompt
   }
 
-  received(sequence: number): void {
-    this.#received = sequence
+  /** So many deliveries came so far. */
+  received(count: number): void {
+    this.#received = count
     this.#tell()
   }
 
-  accepted(sequence: number): void {
-    if (sequence <= this.#accepted) return
-    this.#accepted = sequence
+  /** So many of them are accepted, the last of which has this mark. */
+  accepted(count: number, mark: number = count): void {
+    if (count <= this.#accepted) return
+    this.#accepted = count
+    this.#mark = mark
     this.#tell()
+  }
+
+  /** Tells what has not been told. */
+  flush(): void {
+    if (!this.#live || this.#accepted === this.#told) return
+    this.#told = this.#accepted
+    this.#send(this.#mark)
   }
 
   /** Nothing is told any more. */
@@ -38,19 +55,13 @@ export class Credit {
    */
   #tell(): void {
     const free = this.#accepted - this.#told
-    if (free >= this.#half) this.#flush()
-    else if (free > 0 && this.#received - this.#told >= this.#window && !this.#scheduled) {
+    if (free >= this.#half) this.flush()
+    else if (free > 0 && (this.#prompt || this.#received - this.#told >= this.#window) && !this.#scheduled) {
       this.#scheduled = true
       setImmediate(() => {
         this.#scheduled = false
-        this.#flush()
+        this.flush()
       })
     }
-  }
-
-  #flush(): void {
-    if (!this.#live || this.#accepted === this.#told) return
-    this.#told = this.#accepted
-    this.#send(this.#told)
   }
 }

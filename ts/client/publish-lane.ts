@@ -7,11 +7,14 @@ import { PreparedHead } from '../pressure/index.ts'
 import {
   ACK_DELIVERED,
   ACK_DUPLICATE,
+  ACK_POSITION,
+  Capability,
   type CausalContext,
   Column,
   FrameType,
   HEAD_WIDTH,
   NO_CAUSE,
+  NO_POSITION,
   NO_SCHEMA,
   PUBLISH_HAS_KEY,
   ROW_WIDTH,
@@ -36,6 +39,8 @@ export class PublishLane implements StreamOwner, Expiring {
   #connection: Connection | null = null
   #stream = 0
   #head: PreparedHead | null = null
+  /** Where in the log the next acknowledged publish is; `null`: the server has not said, or the channel is not durable. */
+  #position: bigint | null = null
   /** Nobody can publish here any more. */
   #abandoned = false
 
@@ -92,8 +97,13 @@ export class PublishLane implements StreamOwner, Expiring {
     const type = batch.columns[at + Column.TYPE]
     if (type === FrameType.PublishAck) {
       const flags = batch.columns[at + Column.FLAGS]
+      if ((flags & ACK_POSITION) !== 0 && connection.granted(Capability.DURABLE)) {
+        this.#position = positionIn(batch.id(row + count - 1))
+        return
+      }
       const delivered = (flags & ACK_DELIVERED) !== 0
       const duplicate = (flags & ACK_DUPLICATE) !== 0
+      let position = this.#position
       for (let offset = 0; offset < count; offset++) {
         const request = this.#answered(connection)
         if (request === undefined) {
@@ -101,9 +111,12 @@ export class PublishLane implements StreamOwner, Expiring {
           return
         }
         if (!request.settled) {
-          request.accept({ messageId: batch.id(row + offset), delivered, deliveredTo: delivered ? null : 0, duplicate })
+          const messageId = batch.id(row + offset)
+          request.accept({ messageId, position, delivered, deliveredTo: delivered ? null : 0, duplicate })
         }
+        if (position !== null) position += 1n
       }
+      this.#position = position
     } else if (type === FrameType.PublishError) {
       const frame = batch.frame(row)
       const request = this.#answered(connection)
@@ -165,6 +178,11 @@ export class PublishLane implements StreamOwner, Expiring {
   #forget(): void {
     this.#connection = null
     this.#head = null
+    this.#position = null
     this.#core.lanes.delete(this)
   }
+}
+
+function positionIn(value: bigint): bigint | null {
+  return value === NO_POSITION ? null : value
 }

@@ -5,6 +5,7 @@ import type { LiminalError } from '../errors.ts'
 import type { Encoded } from '../payload-text.ts'
 import { PreparedHead } from '../pressure/index.ts'
 import {
+  ACK_POSITION,
   Capability,
   type CausalContext,
   Column,
@@ -69,8 +70,10 @@ export class SendLane implements StreamOwner, Confirmable {
 
   receive(batch: FrameBatch, row: number, count: number): void {
     const type = batch.columns[HEAD_WIDTH + row * ROW_WIDTH + Column.TYPE]
-    if (type === FrameType.PublishAck) this.#answered(count)
-    else if (type === FrameType.PublishError) {
+    if (type === FrameType.PublishAck) {
+      const isAnswer = (batch.columns[HEAD_WIDTH + row * ROW_WIDTH + Column.FLAGS] & ACK_POSITION) === 0
+      if (isAnswer) this.#answered(count)
+    } else if (type === FrameType.PublishError) {
       this.#answered(1)
       const frame = batch.frame(row)
       if (frame.type === 'PublishError') this.#lastError = errorFromPeer(frame)

@@ -18,6 +18,8 @@ export type ConnectionStatus =
   | ConnectionState
   /** These channels' subscriptions deliver again. What was published in between is lost to them; sequences start at 1 again. */
   | { readonly type: 'resubscribed'; readonly channels: readonly string[] }
+  /** These durable channels' subscriptions deliver again, from where they were: nothing is missing. */
+  | { readonly type: 'resumed'; readonly channels: readonly string[] }
   /** The server refused to register a responder; its subject is not served by this bus any more. */
   | { readonly type: 'responder-refused'; readonly subject: string; readonly error: Error }
   /** The server refused a worker, which ends it. */

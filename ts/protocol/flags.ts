@@ -39,6 +39,8 @@ export const IN_PARTS = 0x40
 export const SUBSCRIBE_TERMS = 0x80
 /** On PublishAck, extension `DURABLE`: not an answer, but the position of the next one on its stream. */
 export const ACK_POSITION = 0x40
+/** In such a PublishAck: the next answers have no positions. */
+export const NO_POSITION = 0xffff_ffff_ffff_ffffn
 /** On Accept, extension `DURABLE`: this delivery alone, and not those before it. */
 export const ACCEPT_ONE = 0x80
 /** On Accept, extension `DURABLE`: not done yet; the lease of this delivery begins anew. */

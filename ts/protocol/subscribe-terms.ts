@@ -31,13 +31,15 @@ export interface SubscribeTerms {
 
 /** Between the channel's name and the terms: a name has no control characters. */
 const SEPARATOR = '\0'
+const DEFAULTS: SubscribeTerms = { from: 'latest', cursor: null, acceptsEach: false }
 const MAX_U64 = 0xffff_ffff_ffff_ffffn
 const MEMBERS = ['from', 'cursor', 'checkpoint', 'leaseMs', 'maxAttempts', 'deadLetter', 'accept'] as const
 const OF_CURSORS = ['checkpoint', 'leaseMs', 'maxAttempts', 'deadLetter'] as const
 
-/** The channel field of a Subscribe with terms. @throws LiminalError `INVALID_ARGUMENT`: they are longer than a frame may say. */
+/** The channel field of a Subscribe with terms: the name alone where they are the defaults. @throws LiminalError `INVALID_ARGUMENT`: they are longer than a frame may say. */
 export function withSubscribeTerms(channel: string, terms: SubscribeTerms): string {
   const { from, cursor, acceptsEach } = terms
+  if (from === 'latest' && cursor === null && !acceptsEach) return channel
   const start = typeof from === 'object' && 'position' in from ? { position: from.position.toString() } : from
   const text = JSON.stringify({
     from: start,
@@ -55,7 +57,7 @@ export function withSubscribeTerms(channel: string, terms: SubscribeTerms): stri
  */
 export function readSubscribeTerms(field: string): { readonly channel: string; readonly terms: SubscribeTerms } {
   const split = field.indexOf(SEPARATOR)
-  if (split === -1) throw invalid('there are none behind the name of the channel')
+  if (split === -1) return { channel: field, terms: DEFAULTS }
   const text = field.slice(split + 1)
   checkLength(text)
   let parsed: unknown
