@@ -90,7 +90,8 @@ export class LogSubscription implements ChannelSubscription {
 
   #fallBack(): void {
     this.#state = 'reading'
-    void this.#pump()
+    // Not at once: to the log, what is being handed out is not there before everybody has had it.
+    queueMicrotask(() => void this.#pump())
   }
 
   /** Reads on as far as there is room; one that has read everything gets what comes next as it is stored. */
