@@ -100,5 +100,5 @@ function checkpointOf(checkpoint: CursorOptions['checkpoint']): TermsCheckpoint 
   if (withinMs !== undefined && withinMs > MAX_TIMEOUT_MS) {
     throw invalidArgument('cursor.checkpoint.withinMs', `at most ${MAX_TIMEOUT_MS}`, withinMs)
   }
-  return { every, withinMs }
+  return withinMs === undefined ? { every } : { every, withinMs }
 }

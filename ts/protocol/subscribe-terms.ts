@@ -7,10 +7,7 @@ export const LARGEST_TERMS_BYTES = 4_096
 export type TermsStart = 'latest' | 'earliest' | { readonly position: bigint } | { readonly time: number }
 
 /** When a cursor writes down how far it has accepted. */
-export type TermsCheckpoint =
-  | 'message'
-  | 'explicit'
-  | { readonly every: number; readonly withinMs?: number | undefined }
+export type TermsCheckpoint = 'message' | 'explicit' | { readonly every: number; readonly withinMs?: number }
 
 /** A named cursor, and how its owner wants it. What is left out has its default. */
 export interface CursorTerms {
@@ -118,7 +115,8 @@ function checkpointOf(value: unknown): TermsCheckpoint {
   const { every, withinMs } = fieldsOf(value, 'checkpoint', ['every', 'withinMs'])
   const count = countOf('checkpoint.every', every)
   if (count === undefined) throw wrong('checkpoint.every', 'there')
-  return { every: count, withinMs: countOf('checkpoint.withinMs', withinMs) }
+  const within = countOf('checkpoint.withinMs', withinMs)
+  return within === undefined ? { every: count } : { every: count, withinMs: within }
 }
 
 function countOf(member: string, value: unknown): number | undefined {

@@ -12,6 +12,8 @@ export interface SessionContext {
   readonly bus: BusCore
   readonly options: ResolvedOptions
   readonly output: Output
+  /** Who this peer is, in UTF-8, as a log remembers it: its address. */
+  readonly publisher: Uint8Array
   /** The process of the session, whose children its responders are. */
   readonly process: Process
   /** The capability bits granted to this peer. */

@@ -1,5 +1,11 @@
 import { LiminalError, ProtocolError } from '../errors.ts'
+import { exitNoConnection } from '../process/index.ts'
 import { ReasonCode } from '../protocol/index.ts'
+
+/** One for all: thousands may end so, and are remembered for a while. */
+export const ENDED = exitNoConnection(
+  new LiminalError('CONNECTION_LOST', 'The peer ended the connection without a Disconnect.'),
+)
 
 /** Bytes of an unfinished frame, and of replies, kept for a peer that has not connected: enough for any token, too little to fill the memory with. */
 export const MOST_HANDSHAKE_BYTES = 64 * 1024

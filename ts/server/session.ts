@@ -3,7 +3,7 @@ import type { BusCore } from '../bus/index.ts'
 import type { FrameBatch, FrameDecoder } from '../codec/index.ts'
 import { LiminalError } from '../errors.ts'
 import { type ExitReason, exitKilled, exitNoConnection, exitNormal, type PassiveProcess } from '../process/index.ts'
-import type { Accept, Connect, Frame } from '../protocol/index.ts'
+import type { Accept, Connect, Defer, Frame, Reject } from '../protocol/index.ts'
 import { Capability, CONFIRM, Column, FrameType, HEAD_WIDTH, ROW_WIDTH } from '../protocol/index.ts'
 import { toLiminalError } from '../thrown.ts'
 import type { WaitLimits } from '../waiting.ts'
@@ -21,7 +21,14 @@ import { Probe } from './probe.ts'
 import type { PushAwaiter } from './push-awaiter.ts'
 import { type Correlations, connectionLost } from './pushes.ts'
 import { type Refusal, refusalOf } from './refusals.ts'
-import { frameTooLarge, handshakeTimeout, MOST_HANDSHAKE_BYTES, silence, unreadHandshake } from './session-errors.ts'
+import {
+  ENDED,
+  frameTooLarge,
+  handshakeTimeout,
+  MOST_HANDSHAKE_BYTES,
+  silence,
+  unreadHandshake,
+} from './session-errors.ts'
 import type { SessionInfo, SessionPhase } from './session-info.ts'
 import { Work } from './work.ts'
 import type { WorkerInfo } from './worker-options.ts'
@@ -33,11 +40,6 @@ const ORDERLY_LINGER_MS = 5_000
 const PATIENCE_INTERVAL_MS = 30_000
 /** For how long a drain waits for a subscriber that accepts nothing, in milliseconds. */
 const CREDIT_PATIENCE_MS = 250
-
-/** One for all: thousands may end so, and are remembered for a while. */
-const ENDED = exitNoConnection(
-  new LiminalError('CONNECTION_LOST', 'The peer ended the connection without a Disconnect.'),
-)
 
 export interface SessionOptions {
   readonly id: number
@@ -55,6 +57,7 @@ export class Session implements SessionContext {
   readonly options: ResolvedOptions
   readonly output: Output
   readonly remoteAddress: string
+  readonly publisher: Uint8Array
   /** The session as a process: who kills it ends the connection. */
   readonly process: PassiveProcess
   readonly #socket: Socket
@@ -91,6 +94,7 @@ export class Session implements SessionContext {
     })
     this.#subscriptions = new Subscriptions(this)
     this.remoteAddress = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`
+    this.publisher = Buffer.from(this.remoteAddress)
     this.#socket = socket
     this.#onClosed = onClosed
     this.output = new Output(socket, {
@@ -258,7 +262,9 @@ export class Session implements SessionContext {
         this.#subscriptions.subscribe(frame)
         break
       case 'Accept':
-        this.#accept(frame)
+      case 'Reject':
+      case 'Defer':
+        this.#answered(frame)
         break
       case 'PushReply':
         this.#work?.reply(frame)
@@ -267,7 +273,7 @@ export class Session implements SessionContext {
         this.#working.workers.register(frame)
         break
       default:
-        // Types that only a server sends, Defer and Reject, and those that the protocol does not know: skipped, never an error (design §5.1).
+        // Types that only a server sends, and those that the protocol does not know: skipped, never an error (design §5.1).
         break
     }
   }
@@ -294,9 +300,10 @@ export class Session implements SessionContext {
     this.output.reply(PONG)
   }
 
-  #accept(frame: Accept): void {
-    if (this.#exchange?.conversations.taken(frame) === true) return
-    this.#subscriptions.accept(frame)
+  /** The peer says something of what it got. */
+  #answered(frame: Accept | Reject | Defer): void {
+    if (frame.type === 'Accept' && this.#exchange?.conversations.taken(frame) === true) return
+    this.#subscriptions.answered(frame)
     // A subscriber that goes on accepting is waited for.
     if (this.#phase === 'draining') this.#timer?.refresh()
   }
@@ -325,20 +332,17 @@ export class Session implements SessionContext {
   #peerEnded(): void {
     this.#subscriptions.closeAll()
     // It said no Disconnect: whoever worked there may be dead, and nobody could tell later.
-    const reason = ENDED
-    this.#work?.gone(reason)
-    this.#exchange?.responders.gone(reason)
+    this.#work?.gone(ENDED)
+    this.#exchange?.responders.gone(ENDED)
     this.#phase = 'draining'
     this.#keepalive.stop()
-    if (this.#isIdle()) {
-      this.#end(this.#farewell, ORDERLY_LINGER_MS, reason)
-      return
-    }
-    this.#probe.start()
+    if (this.#isIdle()) this.#end(this.#farewell, ORDERLY_LINGER_MS, ENDED)
+    else this.#probe.start()
   }
 
   #isIdle(): boolean {
-    const waiting = (this.#exchange?.pending ?? 0) + (this.#work?.pending ?? 0) + this.#subscriptions.queueBytes
+    const asked = (this.#exchange?.pending ?? 0) + (this.#work?.pending ?? 0)
+    const waiting = asked + this.#publishing.pending + this.#subscriptions.queueBytes
     return waiting === 0 && !this.output.answering && !this.#intake.waiting
   }
 
@@ -352,11 +356,8 @@ export class Session implements SessionContext {
     if (this.#phase === 'ended') return
     this.#error ??= error
     saySessionFailed({ sessionId: this.id, remoteAddress: this.remoteAddress, error })
-    this.#end(
-      { type: 'ConnectError', flags: 0, streamId: 0, ...this.refusal(error) },
-      FAILED_LINGER_MS,
-      exitNoConnection(error),
-    )
+    const farewell = { type: 'ConnectError', flags: 0, streamId: 0, ...this.refusal(error) } as const
+    this.#end(farewell, FAILED_LINGER_MS, exitNoConnection(error))
   }
 
   /** Somebody ended the process of this session: the connection goes with it. */

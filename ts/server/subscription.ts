@@ -1,19 +1,13 @@
-import type { MessageRun, Sink } from '../channel/index.ts'
+import type { Logged, MessageRun, Sink } from '../channel/index.ts'
 import type { FrameRows } from '../codec/index.ts'
 import { LiminalError } from '../errors.ts'
-import { Column, HEAD_WIDTH, ROW_WIDTH } from '../protocol/index.ts'
+import type { Accept } from '../protocol/index.ts'
 import type { SessionContext } from './context.ts'
+import { DeliverWriter } from './deliver-writer.ts'
 import { DeliveryQueue } from './delivery-queue.ts'
 import { saySessionShed } from './diagnostics.ts'
 import { QueueBudget } from './queue-budget.ts'
-
-/** Encoded at most at once, so that a run of any size goes into pooled blocks: what a block of an outbox takes. */
-const PART_BYTES = 64 * 1024
-/**
- * A payload of so many bytes is sent from where it lies in the received bytes, if those are mostly the payload: it keeps all of their memory alive, and that has to stay below
- * twice what is counted for it. Beside a payload in the memory of its frame there may be a key of any length.
- */
-const ATTACHED_BYTES = 32 * 1024
+import { readingStep } from './reading-step.ts'
 
 export interface SessionSubscriptionOptions {
   readonly channel: string
@@ -37,6 +31,7 @@ export class SessionSubscription implements Sink {
   readonly streamId: number
   readonly #context: SessionContext
   readonly #options: SessionSubscriptionOptions
+  readonly #writer: DeliverWriter
   readonly #queue = new DeliveryQueue()
   readonly #budget: QueueBudget
   /** Deliveries numbered so far, which includes those that wait. */
@@ -44,32 +39,34 @@ export class SessionSubscription implements Sink {
   #accepted = 0
   #live = true
   #waitsForRoom = false
+  #roomListener: (() => void) | null = null
 
   constructor(context: SessionContext, options: SessionSubscriptionOptions) {
     this.channel = options.channel
     this.streamId = options.streamId
     this.#context = context
     this.#options = options
+    this.#writer = new DeliverWriter(context, options.streamId)
     this.#budget = new QueueBudget(context.options.limits.subscriptionQueueBytes)
   }
 
-  deliver(run: MessageRun, schemaId: Uint8Array): boolean {
+  deliver(run: MessageRun, schemaId: Uint8Array, _logged: Logged | null): boolean {
     if (!this.#live) return false
     if (!this.#context.options.deliver) return true
-    const { codec } = this.#context.options
     const rows: FrameRows = { bytes: run.bytes, columns: run.columns, count: run.first + run.count }
+    const writer = this.#writer
     // While some wait, the next ones line up behind them.
     let direct = this.#queue.frames > 0 ? 0 : Math.min(run.count, this.#allowance)
-    const directBytes = direct > 0 ? codec.deliverRunLength(rows, run.first, direct) : 0
-    if (this.#hasOversized(rows, run.first, direct, directBytes)) return this.#shed(this.#oversized)
+    const directBytes = direct > 0 ? writer.length(rows, run.first, direct) : 0
+    if (writer.hasOversized(rows, run.first, direct, directBytes)) return this.#shed(this.#oversized)
     if (direct > 0 && !this.#context.output.hasRoom(directBytes)) {
       if (this.#options.window === null) return this.#shed(this.#behind)
       direct = 0
     }
     const waiting = run.count - direct
     if (waiting > 0) {
-      const waitingBytes = codec.deliverRunLength(rows, run.first + direct, waiting)
-      if (this.#hasOversized(rows, run.first + direct, waiting, waitingBytes)) return this.#shed(this.#oversized)
+      const waitingBytes = writer.length(rows, run.first + direct, waiting)
+      if (writer.hasOversized(rows, run.first + direct, waiting, waitingBytes)) return this.#shed(this.#oversized)
       const { connectionBudget } = this.#options
       if (!this.#budget.takes(waitingBytes) || !connectionBudget.takes(waitingBytes)) return this.#shed(this.#behind)
       if (direct > 0) this.#send(rows, run.first, direct, directBytes, schemaId)
@@ -78,6 +75,21 @@ export class SessionSubscription implements Sink {
       this.#send(rows, run.first, direct, directBytes, schemaId)
     }
     return true
+  }
+
+  /** See Sink. Of a durable channel: what the window allows, unless the connection is behind. */
+  room(): number {
+    const { output, refusing, options } = this.#context
+    if (!options.deliver) return Number.POSITIVE_INFINITY
+    const isStopped = !this.#live || refusing !== null || this.#queue.frames > 0
+    if (isStopped || this.#allowance < readingStep(this.#options.window)) return 0
+    return output.hasRoom(options.limits.outboxBytes) ? this.#allowance : 0
+  }
+
+  /** See Sink. */
+  onRoom(listener: () => void): void {
+    this.#roomListener = listener
+    if (this.#onlyWaitsForDrain) this.#moveWhenDrained()
   }
 
   hold(): Promise<void> | null {
@@ -96,11 +108,13 @@ export class SessionSubscription implements Sink {
     this.#options.onEnded(this, error)
   }
 
-  /** The peer has taken all deliveries up to this number. What was not sent yet, or was accepted before, changes nothing. */
-  accept(sequence: number): void {
+  /** The peer has taken all deliveries up to the one that it names. What was not sent yet, or was accepted before, changes nothing. */
+  accept({ referencedMessageId }: Accept): void {
+    const sequence = sequenceIn(referencedMessageId)
     if (sequence <= this.#accepted || sequence > this.#numbered - this.#queue.frames) return
     this.#accepted = sequence
     if (this.#queue.frames > 0) this.#move()
+    this.#tellRoom()
   }
 
   /** Takes no more, drops what waits and lets publishers go. */
@@ -117,47 +131,16 @@ export class SessionSubscription implements Sink {
     return this.#accepted + this.#options.window - (this.#numbered - this.#queue.frames)
   }
 
-  /** Whether a Deliver of these rows is larger than frames may be: it has more of a head than its Publish, and a schema fills defaults in. */
-  #hasOversized(rows: FrameRows, first: number, count: number, length: number): boolean {
-    const { codec, limits } = this.#context.options
-    if (length <= limits.frameBytes) return false
-    for (let row = first; row < first + count; row++) {
-      if (codec.deliverRunLength(rows, row, 1) > limits.frameBytes) return true
-    }
-    return false
-  }
-
   #send(rows: FrameRows, first: number, count: number, length: number, schemaId: Uint8Array): void {
-    const { codec } = this.#context.options
-    if (length > PART_BYTES && count > 1) {
-      const half = count >>> 1
-      const halfBytes = codec.deliverRunLength(rows, first, half)
-      this.#send(rows, first, half, halfBytes, schemaId)
-      this.#send(rows, first + half, count - half, length - halfBytes, schemaId)
-      return
-    }
-    const { outbox } = this.#context.output
     const sequence = BigInt(this.#numbered + 1)
     this.#numbered += count
-    if (count === 1 && length > ATTACHED_BYTES) {
-      const payload = payloadOf(rows, first)
-      if (payload.length >= ATTACHED_BYTES && 2 * payload.length >= payload.buffer.byteLength) {
-        const offset = outbox.reserve(length - payload.length)
-        outbox.commit(codec.encodeDeliverHead(rows, first, this.streamId, sequence, schemaId, outbox.block, offset))
-        outbox.attach(payload)
-        return
-      }
-    }
-    const offset = outbox.reserve(length)
-    codec.encodeDeliverRun(rows, first, count, this.streamId, sequence, schemaId, outbox.block, offset)
-    outbox.commit(length)
+    this.#writer.write(rows, first, count, length, sequence, 0, schemaId)
   }
 
   #enqueue(rows: FrameRows, first: number, count: number, length: number, schemaId: Uint8Array): void {
     const room = this.#queue.reserve(length)
     const sequence = BigInt(this.#numbered + 1)
-    const { codec } = this.#context.options
-    codec.encodeDeliverRun(rows, first, count, this.streamId, sequence, schemaId, room.bytes, room.offset)
+    this.#writer.encode(rows, first, count, sequence, schemaId, room.bytes, room.offset)
     this.#queue.commit(length, count)
     this.#numbered += count
     this.#count(length)
@@ -184,8 +167,24 @@ export class SessionSubscription implements Sink {
     this.#waitsForRoom = true
     this.#context.output.whenDrained(() => {
       this.#waitsForRoom = false
-      if (this.#live) this.#move()
+      if (!this.#live) return
+      if (this.#queue.frames > 0) this.#move()
+      this.#tellRoom()
     })
+  }
+
+  #tellRoom(): void {
+    const listener = this.#roomListener
+    if (listener === null) return
+    if (this.room() > 0) {
+      this.#roomListener = null
+      listener()
+    } else if (this.#onlyWaitsForDrain) this.#moveWhenDrained()
+  }
+
+  /** Whether there is room once the outbox has drained. */
+  get #onlyWaitsForDrain(): boolean {
+    return this.#live && this.#context.refusing === null && this.#allowance >= readingStep(this.#options.window)
   }
 
   get #behind(): string {
@@ -215,7 +214,6 @@ export class SessionSubscription implements Sink {
   }
 }
 
-function payloadOf({ bytes, columns }: FrameRows, row: number): Uint8Array {
-  const at = columns[HEAD_WIDTH + row * ROW_WIDTH + Column.PAYLOAD]
-  return bytes.subarray(at, at + columns[HEAD_WIDTH + row * ROW_WIDTH + Column.PAYLOAD_LENGTH])
+function sequenceIn(referencedMessageId: string): number {
+  return /^\d{1,16}$/.test(referencedMessageId) ? Number(referencedMessageId) : 0
 }

@@ -1,0 +1,315 @@
+import { describe, expect, it } from 'vitest'
+import { coreOf } from '../../ts/bus/index.ts'
+import { MemoryStore } from '../../ts/durability/index.ts'
+import {
+  ACCEPT_CHECKPOINT,
+  ACCEPT_EXTEND,
+  ACCEPT_ONE,
+  CONFIRM,
+  type Frame,
+  ReasonCode,
+  SUBSCRIBE_TERMS,
+  SUBSCRIBED_LOGGED,
+} from '../../ts/protocol/index.ts'
+import type { BusServer } from '../../ts/server/index.ts'
+import { extendedPeer, plainPeer, startServer } from './fixture.ts'
+import { NO_SCHEMA, PING, type RawPeer, subscribeFrame, textOf } from './raw-peer.ts'
+
+const channels = [{ name: 'orders', durable: true }, { name: 'ticks' }]
+
+function start(store = new MemoryStore()): Promise<BusServer> {
+  return startServer({ store, channels })
+}
+
+async function publish(server: BusServer, ...values: number[]): Promise<void> {
+  const channel = server.bus.channel('orders')
+  await Promise.all(values.map((value) => channel.publish(value)))
+}
+
+function subscribe(terms: object | null, streamId = 1, maxInFlight = 1_024, channel = 'orders'): Frame {
+  const field = terms === null ? channel : `${channel}\0${JSON.stringify(terms)}`
+  return { ...subscribeFrame(field, streamId, { maxInFlight }), flags: SUBSCRIBE_TERMS }
+}
+
+function answer(type: 'Accept', referencedMessageId: string, flags = 0): Frame {
+  return { type, flags, streamId: 1, referencedMessageId }
+}
+
+function handBack(type: 'Reject' | 'Defer', referencedMessageId: string, reason: string | null): Frame {
+  return { type, flags: 0, streamId: 1, referencedMessageId, reason }
+}
+
+/** The next deliveries, as `sequence.flags:payload`. */
+async function delivered(peer: RawPeer, count: number): Promise<string[]> {
+  const seen: string[] = []
+  while (seen.length < count) {
+    const frame = await peer.expect('Deliver')
+    seen.push(`${frame.deliverySeq}.${frame.flags}:${textOf(frame)}`)
+  }
+  return seen
+}
+
+function logOf(server: BusServer) {
+  const log = coreOf(server.bus)?.channels.get('orders').log
+  if (log === null || log === undefined) throw new Error('The channel has no log.')
+  return log
+}
+
+describe('a subscription to a log', () => {
+  it('is acknowledged as one, and its deliveries are numbered by their positions', async () => {
+    const server = await start()
+    await publish(server, 0, 1, 2)
+    const peer = await extendedPeer(server)
+    peer.send(subscribe({ from: { position: '1' } }))
+    expect(await peer.expect('SubscribeAck')).toMatchObject({ flags: SUBSCRIBED_LOGGED, selectedSchema: NO_SCHEMA })
+    expect(await delivered(peer, 2)).toEqual(['2.0:1', '3.0:2'])
+    await publish(server, 3)
+    expect(await delivered(peer, 1)).toEqual(['4.0:3'])
+  })
+
+  it('from the latest on is told where that is', async () => {
+    const server = await start()
+    await publish(server, 0, 1, 2)
+    const peer = await extendedPeer(server)
+    peer.send(subscribe(null))
+    await peer.expect('SubscribeAck')
+    expect(await peer.next()).toEqual(answer('Accept', '3'))
+    await publish(server, 3)
+    expect(await delivered(peer, 1)).toEqual(['4.0:3'])
+  })
+
+  it('begins at a time', async () => {
+    const server = await start()
+    await publish(server, 0)
+    const peer = await extendedPeer(server)
+    peer.send(subscribe({ from: { time: Date.now() + 60_000 } }), subscribe({ from: { time: 1 } }, 3))
+    expect((await peer.expect('SubscribeAck')).streamId).toBe(1)
+    expect((await peer.expect('SubscribeAck')).streamId).toBe(3)
+    expect((await peer.expect('Deliver')).streamId).toBe(3)
+  })
+
+  it('gets no more than its window, which counts deliveries and not positions', async () => {
+    const server = await start()
+    await publish(server, 0, 1, 2, 3, 4, 5, 6)
+    const peer = await extendedPeer(server)
+    peer.send(subscribe({ from: 'earliest' }, 1, 2))
+    await peer.expect('SubscribeAck')
+    expect(await delivered(peer, 2)).toEqual(['1.0:0', '2.0:1'])
+    expect(await peer.rest()).toEqual([])
+    // What it would get next is removed meanwhile.
+    await logOf(server).removeBefore(5n)
+    peer.send(answer('Accept', '1'))
+    expect(await delivered(peer, 1)).toEqual(['6.0:5'])
+    expect(await peer.rest()).toEqual([])
+    // Not sent, and accepted already.
+    peer.send(answer('Accept', '7'), answer('Accept', '4'), answer('Accept', '1'), answer('Accept', 'x'))
+    expect(await peer.rest()).toEqual([])
+    peer.send(answer('Accept', '6'))
+    expect(await delivered(peer, 1)).toEqual(['7.0:6'])
+  })
+
+  it('accepts one by one where it said so', async () => {
+    const server = await start()
+    await publish(server, 0, 1, 2, 3)
+    const peer = await extendedPeer(server)
+    peer.send(subscribe({ from: 'earliest', accept: 'each' }, 1, 2))
+    await peer.expect('SubscribeAck')
+    await delivered(peer, 2)
+    peer.send(answer('Accept', '2', ACCEPT_ONE), answer('Accept', '2', ACCEPT_ONE))
+    expect(await delivered(peer, 1)).toEqual(['3.0:2'])
+    expect(await peer.rest()).toEqual([])
+    peer.send(handBack('Reject', '1', null))
+    expect(await delivered(peer, 1)).toEqual(['4.0:3'])
+  })
+
+  it('that does not read holds nobody up, and gets everything once it reads', async () => {
+    const server = await start()
+    const slow = await extendedPeer(server)
+    slow.send(subscribe({ from: 'earliest' }, 1, 4))
+    await slow.expect('SubscribeAck')
+    const values = Array.from({ length: 5_000 }, (_, index) => index)
+    await publish(server, ...values)
+    const seen = await delivered(slow, 4)
+    while (seen.length < values.length) {
+      slow.send(answer('Accept', String(seen.length)))
+      seen.push(...(await delivered(slow, Math.min(4, values.length - seen.length))))
+    }
+    expect(seen).toEqual(values.map((value) => `${value + 1}.0:${value}`))
+  })
+
+  it('of a peer that knows of none counts from 1, and is neither shed nor held', async () => {
+    const server = await start()
+    await publish(server, 0)
+    const peer = await plainPeer(server)
+    peer.send(subscribeFrame('orders', 1))
+    expect(await peer.expect('SubscribeAck')).toMatchObject({ flags: 0 })
+    await publish(server, 1, 2)
+    expect(await delivered(peer, 2)).toEqual(['1.0:1', '2.0:2'])
+  })
+
+  it('cannot be had of a channel without one', async () => {
+    const server = await start()
+    const peer = await extendedPeer(server)
+    peer.send(subscribe({ from: 'earliest' }, 1, 8, 'ticks'), subscribe({ cursor: 'billing' }, 3, 8, 'ticks'))
+    for (let left = 2; left > 0; left--) {
+      expect((await peer.expect('SubscribeError')).reasonCode).toBe(ReasonCode.NotSupported)
+    }
+    peer.send(subscribe(null, 5, 8, 'ticks'))
+    expect(await peer.expect('SubscribeAck')).toMatchObject({ streamId: 5, flags: 0 })
+  })
+
+  it('needs terms that can be read', async () => {
+    const server = await start()
+    const peer = await extendedPeer(server)
+    peer.send(subscribe({ from: 'newest' }), subscribe({ cursor: '' }, 3))
+    for (let left = 2; left > 0; left--) {
+      expect((await peer.expect('SubscribeError')).reasonCode).toBe(ReasonCode.InvalidArgument)
+    }
+    expect(server.sessions[0]?.subscriptions).toBe(0)
+  })
+})
+
+describe('a subscription with a cursor', () => {
+  it('gets what is not accepted, and again what it hands back', async () => {
+    const server = await start()
+    await publish(server, 0, 1, 2, 3)
+    const peer = await extendedPeer(server)
+    peer.send(subscribe({ from: 'earliest', cursor: 'billing' }))
+    expect(await peer.expect('SubscribeAck')).toMatchObject({ flags: SUBSCRIBED_LOGGED })
+    expect(await delivered(peer, 4)).toEqual(['1.0:0', '2.0:1', '3.0:2', '4.0:3'])
+    peer.send(handBack('Reject', '2', 'not now'))
+    expect(await delivered(peer, 1)).toEqual(['2.1:1'])
+    // Up to the fourth all are accepted, but not the second attempt of what was handed back.
+    peer.send(answer('Accept', '4'), handBack('Reject', '2.1', null))
+    expect(await delivered(peer, 1)).toEqual(['2.2:1'])
+    // Of an older attempt.
+    peer.send(handBack('Reject', '2', null))
+    expect(await peer.rest()).toEqual([])
+    peer.send(answer('Accept', '2.2'))
+    peer.send(answer('Accept', 'now', ACCEPT_CHECKPOINT))
+    expect(await peer.next()).toEqual(answer('Accept', 'now', ACCEPT_CHECKPOINT))
+    expect(coreOf(server.bus)?.channels.get('orders').storage?.cursors.get('billing').status).toMatchObject({
+      position: 4n,
+      lag: 0n,
+    })
+  })
+
+  it('gets it later if it says when', async () => {
+    const server = await start()
+    await publish(server, 0)
+    const peer = await extendedPeer(server)
+    peer.send(subscribe({ from: 'earliest', cursor: 'billing' }))
+    await peer.expect('SubscribeAck')
+    await delivered(peer, 1)
+    const before = performance.now()
+    peer.send(handBack('Defer', '1', '60 busy'))
+    expect(await delivered(peer, 1)).toEqual(['1.1:0'])
+    expect(performance.now() - before).toBeGreaterThanOrEqual(55)
+  })
+
+  it('gets again what it has for too long, unless it says that it takes longer', async () => {
+    const server = await start()
+    await publish(server, 0, 1)
+    const peer = await extendedPeer(server)
+    peer.send(subscribe({ from: 'earliest', cursor: 'billing', leaseMs: 1_000 }))
+    await peer.expect('SubscribeAck')
+    await delivered(peer, 2)
+    const extend = setInterval(() => peer.send(answer('Accept', '1', ACCEPT_EXTEND)), 20)
+    try {
+      expect(await delivered(peer, 1)).toEqual(['2.1:1'])
+    } finally {
+      clearInterval(extend)
+    }
+    expect(await delivered(peer, 2)).toEqual(expect.arrayContaining(['1.1:0']))
+  })
+
+  it('is not given more while it answers nothing, however often leases end', async () => {
+    const server = await start()
+    await publish(server, 0, 1, 2)
+    const peer = await extendedPeer(server)
+    peer.send(subscribe({ from: 'earliest', cursor: 'billing', leaseMs: 20 }, 1, 2))
+    await peer.expect('SubscribeAck')
+    await delivered(peer, 2)
+    // The leases of another cursor tell when those of this one are over.
+    const clock = await extendedPeer(server)
+    clock.send(subscribe({ from: 'earliest', cursor: 'clock', leaseMs: 20 }))
+    await clock.expect('SubscribeAck')
+    expect((await delivered(clock, 6)).filter((delivery) => delivery.includes('.1:'))).toHaveLength(3)
+    expect(await peer.rest()).toEqual([])
+    // Late, but it was done.
+    peer.send(answer('Accept', '2'))
+    expect(await delivered(peer, 1)).toEqual(['3.0:2'])
+  })
+
+  it('goes on where another one left it, and loses it to a newer one', async () => {
+    const server = await start()
+    await publish(server, 0, 1, 2)
+    const first = await extendedPeer(server)
+    first.send(subscribe({ from: 'earliest', cursor: 'billing' }))
+    await first.expect('SubscribeAck')
+    await delivered(first, 3)
+    first.send(answer('Accept', '1'), PING)
+    await first.expect('Pong')
+    const second = await extendedPeer(server)
+    second.send(subscribe({ cursor: 'billing' }))
+    const fenced = await first.expect('SubscribeError')
+    expect(fenced.reasonCode).toBe(ReasonCode.CursorFenced)
+    await second.expect('SubscribeAck')
+    expect(await delivered(second, 2)).toEqual(['2.1:1', '3.1:2'])
+    // It is nobody's business any more what the first one says.
+    first.send(answer('Accept', '3'))
+    expect(await first.rest()).toEqual([])
+    second.destroy()
+    const third = await extendedPeer(server)
+    third.send(subscribe({ cursor: 'billing' }))
+    await third.expect('SubscribeAck')
+    expect(await delivered(third, 2)).toEqual(['2.2:1', '3.2:2'])
+  })
+
+  it('is given up when it is unsubscribed, confirmed once that is written down', async () => {
+    const server = await start()
+    await publish(server, 0, 1)
+    const peer = await extendedPeer(server)
+    peer.send(subscribe({ from: 'earliest', cursor: 'billing' }))
+    const { subscriptionId } = await peer.expect('SubscribeAck')
+    await delivered(peer, 2)
+    const unsubscribe: Frame = { type: 'Unsubscribe', flags: CONFIRM, streamId: 1, subscriptionId }
+    peer.send(answer('Accept', '1'), unsubscribe)
+    expect(await peer.next()).toEqual(unsubscribe)
+    expect(coreOf(server.bus)?.channels.get('orders').storage?.cursors.get('billing').status).toMatchObject({
+      position: 1n,
+      owned: false,
+    })
+    peer.send(subscribe({ cursor: 'billing' }))
+    await peer.expect('SubscribeAck')
+    expect(await delivered(peer, 1)).toEqual(['2.1:1'])
+  })
+
+  it('is given up with its connection', async () => {
+    const server = await start()
+    const peer = await extendedPeer(server)
+    peer.send(subscribe({ cursor: 'billing' }))
+    await peer.expect('SubscribeAck')
+    const { cursors } = coreOf(server.bus)?.channels.get('orders').storage ?? {}
+    expect(cursors?.get('billing').status.owned).toBe(true)
+    peer.send({ type: 'Disconnect', flags: 0, streamId: 0 })
+    await peer.ended
+    expect(cursors?.get('billing').status.owned).toBe(false)
+  })
+
+  it('answers too many checkpoints with a refusal, and goes on', async () => {
+    const server = await start()
+    const peer = await extendedPeer(server)
+    peer.send(subscribe({ cursor: 'billing' }))
+    await peer.expect('SubscribeAck')
+    peer.send(...Array.from({ length: 2_000 }, (_, index) => answer('Accept', String(index), ACCEPT_CHECKPOINT)))
+    const answers: Frame[] = []
+    while (answers.length < 2_000) answers.push(await peer.next())
+    const refused = answers.filter(({ type }) => type === 'Reject')
+    expect(refused.length).toBe(2_000 - 1_024)
+    expect(refused[0]).toMatchObject({ flags: ACCEPT_CHECKPOINT })
+    expect(refused[0]).toHaveProperty('reason', expect.stringMatching(new RegExp(`^${ReasonCode.LimitExceeded} `)))
+    await publish(server, 0)
+    expect(await delivered(peer, 1)).toEqual(['1.0:0'])
+  })
+})

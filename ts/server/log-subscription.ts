@@ -1,0 +1,228 @@
+import type { CursorSubscription, Logged, MessageRun, Sink } from '../channel/index.ts'
+import type { FrameRows } from '../codec/index.ts'
+import { LiminalError } from '../errors.ts'
+import {
+  ACCEPT_CHECKPOINT,
+  ACCEPT_EXTEND,
+  ACCEPT_ONE,
+  type Accept,
+  type Defer,
+  type Reject,
+} from '../protocol/index.ts'
+import { toLiminalError } from '../thrown.ts'
+import { MAX_TIMEOUT_MS } from '../waiting.ts'
+import type { SessionContext } from './context.ts'
+import { DeliverWriter } from './deliver-writer.ts'
+import { readingStep } from './reading-step.ts'
+import { SentSpans } from './sent-spans.ts'
+
+/** Flags of a delivery, at most: the attempt less one. */
+const MOST_FLAGS = 0xff
+/** Checkpoints of one subscription that are being written, at most. */
+const MOST_CHECKPOINTS = 1_024
+
+export interface LogSubscriptionOptions {
+  readonly channel: string
+  readonly streamId: number
+  /** Deliveries sent and not yet accepted, at most; `null` for a peer without credits. */
+  readonly window: number | null
+  /** Whether deliveries are accepted one by one. */
+  readonly acceptsEach: boolean
+  /** Ended from this side: its channel closed, or its cursor was taken. */
+  readonly onEnded: (subscription: SessionLogSubscription, error: LiminalError) => void
+}
+
+/**
+ * One subscription of a session to a log (extension `DURABLE`): its deliveries are numbered by their positions. Nothing waits here: what the window or the outbox has no room for stays in
+ * the log, and a subscriber that is slow is neither shed nor holds anybody up.
+ */
+export class SessionLogSubscription implements Sink {
+  readonly channel: string
+  readonly streamId: number
+  readonly #context: SessionContext
+  readonly #options: LogSubscriptionOptions
+  readonly #writer: DeliverWriter
+  readonly #sent = new SentSpans()
+  /** What has to be free of the window before the log is read on: not a page for every delivery. */
+  readonly #step: number
+  #cursor: CursorSubscription | null = null
+  /** The peer knows that it is subscribed. */
+  #started = false
+  #live = true
+  #waitsForDrain = false
+  #checkpoints = 0
+  #roomListener: (() => void) | null = null
+
+  constructor(context: SessionContext, options: LogSubscriptionOptions) {
+    this.channel = options.channel
+    this.streamId = options.streamId
+    this.#context = context
+    this.#options = options
+    this.#writer = new DeliverWriter(context, options.streamId)
+    this.#step = readingStep(options.window)
+  }
+
+  /** Deliveries may begin. @param cursor what they are answered to; `null`: nobody. */
+  start(cursor: CursorSubscription | null): void {
+    this.#cursor = cursor
+    this.#started = true
+    this.#tellRoom()
+  }
+
+  deliver(run: MessageRun, schemaId: Uint8Array, logged: Logged | null): boolean {
+    if (!this.#live) return false
+    if (!this.#context.options.deliver) return true
+    if (logged === null) return this.#fail('INTERNAL', 'a delivery without a position came')
+    const rows: FrameRows = { bytes: run.bytes, columns: run.columns, count: run.first + run.count }
+    const length = this.#writer.length(rows, run.first, run.count)
+    if (this.#writer.hasOversized(rows, run.first, run.count, length)) {
+      const most = this.#context.options.limits.frameBytes
+      return this.#fail(
+        'SUBSCRIPTION_SHED',
+        `a message is too large to be delivered; a frame of this server carries ${most} bytes at most, header and all`,
+      )
+    }
+    const sequence = logged.position + 1n
+    const flags = Math.min(logged.attempt - 1, MOST_FLAGS)
+    this.#writer.write(rows, run.first, run.count, length, sequence, flags, schemaId)
+    if (this.#options.window !== null) this.#sent.sent(Number(sequence), run.count, flags)
+    return true
+  }
+
+  /** See Sink: what is behind here stays in the log. */
+  hold(): null {
+    return null
+  }
+
+  room(): number {
+    const { output, refusing, options } = this.#context
+    if (!this.#live || !this.#started || refusing !== null) return 0
+    if (!options.deliver) return Number.POSITIVE_INFINITY
+    if (this.#allowance < this.#step) return 0
+    // What is not behind takes a page of any size.
+    return output.hasRoom(options.limits.outboxBytes) ? this.#allowance : 0
+  }
+
+  onRoom(listener: () => void): void {
+    this.#roomListener = listener
+    if (this.#onlyWaitsForDrain) this.#tellWhenDrained()
+  }
+
+  end(error: LiminalError): void {
+    if (!this.#live) return
+    this.close()
+    this.#options.onEnded(this, error)
+  }
+
+  /** The peer says something of what it got. What it names and was not sent, or is answered, changes nothing. */
+  accept(frame: Accept): void {
+    if ((frame.flags & ACCEPT_CHECKPOINT) !== 0) {
+      void this.#checkpoint(frame)
+      return
+    }
+    const named = deliveryIn(frame.referencedMessageId)
+    if (named === null) return
+    const { sequence, flags } = named
+    if ((frame.flags & ACCEPT_EXTEND) !== 0) {
+      if (this.#sent.has(sequence, flags)) this.#cursor?.extend(BigInt(sequence - 1), attemptOf(flags))
+    } else if ((frame.flags & ACCEPT_ONE) !== 0) {
+      // However late: it was processed.
+      if (this.#sent.takeOne(sequence, flags, !this.#options.acceptsEach)) this.#cursor?.acceptOne(BigInt(sequence - 1))
+    } else {
+      const last = this.#sent.takeThrough(sequence, flags).at(-1)
+      if (last !== undefined) {
+        this.#cursor?.accept(BigInt(last.sequence + last.count - 2), attemptOf(last.flags))
+      }
+    }
+    this.#tellRoom()
+  }
+
+  /** The peer hands a delivery back, or wants it later. Without a cursor it is done with it. */
+  reject(frame: Reject | Defer): void {
+    const named = deliveryIn(frame.referencedMessageId)
+    if (named === null || !this.#sent.takeOne(named.sequence, named.flags, !this.#options.acceptsEach)) return
+    this.#cursor?.reject(BigInt(named.sequence - 1), { ...rejectionIn(frame), attempt: attemptOf(named.flags) })
+    this.#tellRoom()
+  }
+
+  /** Takes no more. */
+  close(): void {
+    this.#live = false
+    this.#roomListener = null
+    this.#cursor = null
+    this.#sent.clear()
+  }
+
+  /** Whether there is room once the outbox has drained. */
+  get #onlyWaitsForDrain(): boolean {
+    return this.#live && this.#started && this.#context.refusing === null && this.#allowance >= this.#step
+  }
+
+  get #allowance(): number {
+    const { window } = this.#options
+    return window === null ? Number.POSITIVE_INFINITY : Math.max(0, window - this.#sent.outstanding)
+  }
+
+  async #checkpoint(frame: Accept): Promise<void> {
+    const { streamId, referencedMessageId } = frame
+    try {
+      if (this.#checkpoints >= MOST_CHECKPOINTS) {
+        const text = `${MOST_CHECKPOINTS} checkpoints of this subscription are underway; await some of them.`
+        throw new LiminalError('LIMIT_EXCEEDED', text)
+      }
+      this.#checkpoints++
+      try {
+        await this.#cursor?.checkpoint()
+      } finally {
+        this.#checkpoints--
+      }
+      this.#context.output.reply({ type: 'Accept', flags: frame.flags, streamId, referencedMessageId })
+    } catch (thrown) {
+      const { reasonCode, message } = this.#context.refusal(toLiminalError(thrown))
+      const reason = `${reasonCode} ${message}`
+      this.#context.output.reply({ type: 'Reject', flags: ACCEPT_CHECKPOINT, streamId, referencedMessageId, reason })
+    }
+  }
+
+  #tellWhenDrained(): void {
+    if (this.#waitsForDrain) return
+    this.#waitsForDrain = true
+    this.#context.output.whenDrained(() => {
+      this.#waitsForDrain = false
+      this.#tellRoom()
+    })
+  }
+
+  #tellRoom(): void {
+    const listener = this.#roomListener
+    if (listener === null) return
+    if (this.room() > 0) {
+      this.#roomListener = null
+      listener()
+    } else if (this.#onlyWaitsForDrain) this.#tellWhenDrained()
+  }
+
+  #fail(code: 'INTERNAL' | 'SUBSCRIPTION_SHED', why: string): false {
+    this.end(new LiminalError(code, `The subscription to '${this.channel}' was ended: ${why}.`))
+    return false
+  }
+}
+
+/** What names a delivery: its sequence, and behind a point the flags if they are not 0. */
+function deliveryIn(referencedMessageId: string): { readonly sequence: number; readonly flags: number } | null {
+  const [, sequence, flags = '0'] = /^(\d{1,15})(?:\.(\d{1,3}))?$/.exec(referencedMessageId) ?? []
+  return sequence === undefined ? null : { sequence: Number(sequence), flags: Number(flags) }
+}
+
+/** A Reject has a reason; a Defer milliseconds, and a reason behind a space. */
+function rejectionIn(frame: Reject | Defer): { readonly reason?: string | undefined; readonly delayMs?: number } {
+  const reason = frame.reason ?? undefined
+  if (frame.type === 'Reject') return { reason }
+  const [, delay = '0', text] = /^(\d{1,10})(?: (.*))?$/s.exec(frame.reason ?? '') ?? []
+  return { delayMs: Math.min(Number(delay), MAX_TIMEOUT_MS), reason: text }
+}
+
+/** Flags end before attempts do. */
+function attemptOf(flags: number): number | undefined {
+  return flags === MOST_FLAGS ? undefined : flags + 1
+}
