@@ -54,6 +54,8 @@ export class Feed {
   /** What was read and is not handed out yet: never more than one page. */
   #page: readonly LoggedRun[] = []
   #failures = 0
+  /** What the target held for last, and that is over: a target that still shows it does not hold for it. */
+  #released: Promise<void> | null = null
   /** What the pass underway waits for, where that may never come once the feed is closed. */
   #waiting: Deferred<void> | null = null
 
@@ -116,9 +118,10 @@ export class Feed {
   async #step(): Promise<boolean> {
     const { log, target, tracker, maxInFlight } = this.#options
     if (log.closed) throw new LiminalError('CHANNEL_CLOSED', `Channel '${log.name}' is closed.`)
-    const held = target.hold()
+    const held = this.#held
     if (held !== null) {
       await this.#until(held)
+      this.#released = held
       return true
     }
     const room = target.room()
@@ -176,7 +179,7 @@ export class Feed {
     const start = tracker.top
     const count = Number(logged.first) + logged.run.count - start
     const most = Math.min(count, target.room(), maxInFlight - tracker.unaccepted)
-    if (most <= 0 || !tracker.hasRoom || target.hold() !== null) return false
+    if (most <= 0 || !tracker.hasRoom || this.#held !== null) return false
     const now = performance.now()
     tracker.handOut(most, now)
     this.#timer.set(now + leaseMs)
@@ -272,9 +275,10 @@ export class Feed {
   async #free(): Promise<boolean> {
     const { target } = this.#options
     while (this.#open) {
-      const held = target.hold()
+      const held = this.#held
       if (held !== null) {
         await this.#until(held)
+        this.#released = held
       } else if (target.room() <= 0) {
         const room = new Deferred<void>()
         target.onRoom(() => room.resolve())
@@ -284,6 +288,12 @@ export class Feed {
       }
     }
     return false
+  }
+
+  /** What the target waits for before it takes more. */
+  get #held(): Promise<void> | null {
+    const held = this.#options.target.hold()
+    return held === this.#released ? null : held
   }
 
   async #backOff(): Promise<void> {
