@@ -44,6 +44,11 @@ export class TestStore extends MemoryStore {
     }
   }
 
+  /** Puts a value where a cursor of a channel keeps its record. */
+  plant(channel: string, cursor: string, value: Uint8Array): Promise<void> {
+    return super.write([{ type: 'set', key: { kind: 'cursor', parts: [channel, cursor] }, value }])
+  }
+
   get lastCheckpoint(): CursorRecord | undefined {
     return this.checkpoints.at(-1)
   }

@@ -71,7 +71,9 @@ export class CheckpointWriter {
     if (this.#stopped !== null) return
     this.#stopped = error
     this.#wake()
-    if (!this.#busy) this.#next?.reject(error)
+    if (this.#busy) return
+    this.#next?.reject(error)
+    this.#next = null
   }
 
   async #begin(): Promise<void> {
