@@ -180,7 +180,7 @@ export class TypeScriptClaimIndex implements ClaimIndex {
       const shard = this.#shards[number]
       if (slot >= shard.capacity) {
         this.#slotBytes -= shard.bytes
-        shard.shrink(number)
+        shard.shrink()
         this.#slotBytes += shard.bytes
         number = number + 1 === this.#shards.length ? 0 : number + 1
         slot = 0

@@ -7,8 +7,10 @@ export const SlotWord = { FATE: 4, VALUE_HIGH: 5, VALUE_LOW: 6, TIME: 7 } as con
 /** What a slot is. */
 export const SlotState = { EMPTY: 0, IN_FLIGHT: 1, COMPLETED: 2 } as const
 
-/** Slots of the smallest table, and how many more the largest first table has. */
+/** Slots of the smallest table. */
 const FIRST_CAPACITY = 8
+/** Tables double up to so many slots, and then grow by a quarter. */
+const QUARTERS_FROM = 64
 /** Completed keys that are compared when one must give way. */
 const CANDIDATES = 16
 const NONE = new Uint32Array(0)
@@ -63,24 +65,25 @@ export class ClaimShard {
     return this.slots[slot * SLOT_WORDS + SlotWord.TIME]
   }
 
-  /** Whether another key needs a larger table: 92 of 100 slots are taken at most. */
+  /** Whether another key needs a larger table: 93 of 100 slots are taken at most. */
   get isFull(): boolean {
-    return (this.length + 1) * 100 > this.capacity * 92
+    return (this.length + 1) * 100 > this.capacity * 93
   }
 
-  /** Grows by a quarter. */
+  /** Grows. `number` is the shard's. */
   grow(number: number): void {
     const { capacity } = this
-    const first = FIRST_CAPACITY + (number % FIRST_CAPACITY)
-    this.#rebuild(capacity === 0 ? first : capacity + Math.max(Math.floor(capacity / 4), FIRST_CAPACITY / 2))
+    if (capacity === 0) this.#rebuild(FIRST_CAPACITY)
+    else if (capacity * 2 < QUARTERS_FROM) this.#rebuild(capacity * 2)
+    else if (capacity * 2 === QUARTERS_FROM) this.#rebuild(QUARTERS_FROM + (number % (QUARTERS_FROM / 4)))
+    else this.#rebuild(capacity + Math.floor(capacity / 4))
   }
 
   /** Gives memory back if the table is less than half full. */
-  shrink(number: number): void {
-    const { capacity } = this
-    const enough = this.length + Math.floor(this.length / 4) + FIRST_CAPACITY + (number % FIRST_CAPACITY)
+  shrink(): void {
+    const enough = this.length + Math.floor(this.length / 4) + FIRST_CAPACITY
     if (this.length === 0) this.slots = NONE
-    else if (this.length * 2 < capacity && enough < capacity) this.#rebuild(enough)
+    else if (this.length * 2 < this.capacity && enough < this.capacity) this.#rebuild(enough)
   }
 
   /** Makes room for a hash where {@link find} said that it belongs, as -1 - slot, and puts it there. Returns the slot. The table must not be full. */

@@ -258,7 +258,7 @@ impl ClaimIndex {
             let shard = &mut self.shards[number];
             if at >= shard.capacity() {
                 let capacity = shard.capacity();
-                shard.shrink(number);
+                shard.shrink();
                 self.slots = self.slots - capacity + shard.capacity();
                 (number, at) = ((number + 1) & (self.shards.len() - 1), 0);
                 rounds += 1;

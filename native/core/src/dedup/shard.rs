@@ -5,10 +5,12 @@
 
 use super::slot::Slot;
 
-/// Of so many slots, so many are taken at most. Together with the growth by a quarter this gives 1.2 slots, 38 bytes, for each key.
-const LOAD: (usize, usize) = (100, 92);
-/// Slots of the smallest table, and how many more the largest first table has.
+/// Of so many slots, so many are taken at most. Together with the growth by a quarter this gives 1.2 slots, 38.5 bytes, for each key.
+const LOAD: (usize, usize) = (100, 93);
+/// Slots of the smallest table.
 const FIRST_CAPACITY: usize = 8;
+/// Tables double up to so many slots, and then grow by a quarter.
+const QUARTERS_FROM: usize = 64;
 /// Completed keys that are compared when one must give way.
 const CANDIDATES: usize = 16;
 
@@ -78,20 +80,24 @@ impl Shard {
         (self.length + 1) * LOAD.0 > self.slots.len() * LOAD.1
     }
 
-    /// Grows by a quarter. `number` is the shard's: the first capacities of shards differ, so that they never all grow at about the same time, and the memory per key
-    /// is the same however many keys there are.
+    /// Grows. `number` is the shard's: shards differ by up to a quarter in the capacity that they begin to grow by quarters from, so that they do not all grow at about the same
+    /// time, and the memory for each key is the same however many there are.
     pub fn grow(&mut self, number: usize) {
         let capacity = self.slots.len();
         self.rebuild(if capacity == 0 {
-            FIRST_CAPACITY + number % FIRST_CAPACITY
+            FIRST_CAPACITY
+        } else if capacity * 2 < QUARTERS_FROM {
+            capacity * 2
+        } else if capacity * 2 == QUARTERS_FROM {
+            QUARTERS_FROM + number % (QUARTERS_FROM / 4)
         } else {
-            capacity + (capacity / 4).max(FIRST_CAPACITY / 2)
+            capacity + capacity / 4
         });
     }
 
     /// Gives memory back if the table is less than half full.
-    pub fn shrink(&mut self, number: usize) {
-        let enough = self.length + self.length / 4 + FIRST_CAPACITY + number % FIRST_CAPACITY;
+    pub fn shrink(&mut self) {
+        let enough = self.length + self.length / 4 + FIRST_CAPACITY;
         if self.length == 0 {
             self.slots = Vec::new();
         } else if self.length * 2 < self.slots.len() && enough < self.slots.len() {
