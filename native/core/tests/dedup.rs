@@ -59,8 +59,8 @@ fn random_calls_do_what_a_map_does() {
         let mut now = 0.0;
         let keys = 40 << (seed % 8);
         for owner in 0..400 {
-            now += random.below(60) as f64;
-            let run: Vec<u64> = (0..1 + random.below(70)).map(|_| random.below(keys) as u64).collect();
+            now += f64::from(random.byte() % 60);
+            let run: Vec<u64> = (0..=random.below(70)).map(|_| random.below(keys) as u64).collect();
             let found = claim(&mut index, &run, owner, now);
             for (key, row) in run.iter().zip(&found) {
                 match known.get(key).copied().filter(|fate| !fate.is_over(now)) {
@@ -79,7 +79,9 @@ fn random_calls_do_what_a_map_does() {
             let fresh = || run.iter().zip(&found).filter(|(_, row)| row[4] == status::FRESH);
             if random.below(3) == 0 {
                 assert_eq!(index.release(&found, owner), fresh().count());
-                fresh().for_each(|(key, _)| drop(known.remove(key)));
+                for (key, _) in fresh() {
+                    known.remove(key);
+                }
             } else {
                 assert_eq!(index.complete(&found, owner, owner * 100, 1, now), fresh().count());
                 for ((key, _), value) in fresh().zip(owner * 100..) {

@@ -3,7 +3,7 @@
 //! JavaScript owns all memory. Bad input is answered with return codes; only an argument of the wrong type throws.
 
 mod borrow;
-mod claims;
+pub mod claims;
 
 use borrow::{JsonText, View, lend};
 use liminal_core::batch::{self, DeliverRun};
