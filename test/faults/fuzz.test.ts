@@ -12,22 +12,12 @@ import {
   textOf,
 } from '../server/raw-peer.ts'
 import { ChildServer } from './child-server.ts'
+import { generator, type Random } from './random.ts'
 
 /** Seconds of it; `LIMINAL_FUZZ_SECONDS=60` is the full run. */
 const SECONDS = Number(process.env.LIMINAL_FUZZ_SECONDS ?? 4)
 const CONNECTIONS = 50
 const MIB = 1024 * 1024
-
-/** Reproducible noise: mulberry32. */
-function generator(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
-  }
-}
 
 function vectors(): Buffer[] {
   const file: { vectors: { hex: string }[] } = JSON.parse(
@@ -40,7 +30,7 @@ function vectors(): Buffer[] {
 }
 
 /** What one hostile connection sends: noise, or a proper handshake and then mutated frames. */
-function* attack(random: (below: number) => number, frames: readonly Buffer[]): Generator<Buffer> {
+function* attack(random: Random, frames: readonly Buffer[]): Generator<Buffer> {
   const pieces = 1 + random(20)
   if (random(3) > 0) yield Buffer.from(typescriptCodec.encode(connectFrame({ flags: random(2) * 0x80 })))
   for (let piece = 0; piece < pieces; piece++) {
