@@ -20,6 +20,8 @@ export interface ServerProcessOptions {
   readonly wrapper?: readonly string[]
   /** Options of Node, such as a module to import first. */
   readonly nodeOptions?: readonly string[]
+  /** Added to its environment. */
+  readonly environment?: Readonly<Record<string, string>>
 }
 
 /** A server with a data directory in a process of its own, which can be killed at any moment. */
@@ -30,10 +32,10 @@ export class DurableServer {
   readonly #exited: Promise<unknown>
 
   /** Starts a process. @param options for `createServer`, without functions. */
-  constructor(options: BusOptions, { wrapper = [], nodeOptions = [] }: ServerProcessOptions = {}) {
+  constructor(options: BusOptions, { wrapper = [], nodeOptions = [], environment = {} }: ServerProcessOptions = {}) {
     if (!existsSync(BUILT)) throw new Error('dist/index.js is missing: run `npm run build` first')
     const [command, ...args] = [...wrapper, process.execPath, ...nodeOptions, PROGRAM, JSON.stringify(options)]
-    this.#child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] })
+    this.#child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...environment } })
     // One that is killed breaks its pipes.
     this.#child.stdin?.on('error', () => undefined)
     this.#exited = once(this.#child, 'exit')
