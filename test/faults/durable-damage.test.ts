@@ -15,8 +15,8 @@ const READER = fileURLToPath(new URL('./durable-reader.mjs', import.meta.url))
 
 const COUNT = 120
 /** Long enough that some records have pages of their own. */
-const valueOf = (number: number): string => `order-${number}-${'x'.repeat(number % 10 === 0 ? 9_000 : 50)}`
-const VALUES = Array.from({ length: COUNT }, (_, number) => valueOf(number))
+const orderText = (number: number): string => `order-${number}-${'x'.repeat(number % 10 === 0 ? 9_000 : 50)}`
+const VALUES = Array.from({ length: COUNT }, (_, number) => orderText(number))
 
 /** What became of reading a directory. */
 type Outcome =
