@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import type { BusOptions } from '../../ts/bus/index.ts'
+import type { Bus, BusOptions } from '../../ts/bus/index.ts'
 import { peekAll, serve, take, temporaryDirectory, texts } from './durable-fixture.ts'
 import { refusalOf } from './durable-server.ts'
 
@@ -109,6 +109,17 @@ describe('a server that starts on the directory of one before it', () => {
   })
 })
 
+/** Publishes numbers from one on, each at its own position, until the log does not begin where it began. */
+async function publishUntilRemoved(bus: Bus, from: number): Promise<bigint> {
+  const orders = bus.channel<number>('orders')
+  for (let number = from; number < from + 10_000; number++) {
+    await orders.publish(number)
+    const { first } = await bus.administration.channel('orders')
+    if (first !== null && first > 0n) return first
+  }
+  throw new Error('Nothing was removed in 10,000 publishes.')
+}
+
 const CLOCK = fileURLToPath(new URL('./clock-shift.mjs', import.meta.url))
 
 describe('two servers on one directory', () => {
@@ -160,6 +171,38 @@ describe('replay', () => {
     const [next] = await take<number>(second.bus, 'orders', 1, lagging)
     expect(next.value).toBe(201)
     expect(await second.bus.channel('orders').publish(COUNT)).toMatchObject({ position: BigInt(COUNT) })
+  })
+
+  it('begins with the oldest message that retention has left, which is never past a cursor', async () => {
+    const most = 100
+    const options = {
+      dataDir: await temporaryDirectory(),
+      channels: [{ name: 'orders', durable: { retention: { maxMessages: most } } }],
+    }
+    const cursor = { cursor: 'billing', from: 'earliest' } as const
+    const first = await serve(options)
+    await first.bus.channel('orders').publish(0)
+    await take(first.bus, 'orders', 1, cursor)
+    const orders = first.bus.channel<number>('orders')
+    await Promise.all(Array.from({ length: 999 }, (_, number) => orders.publish(number + 1)))
+    // Held by a cursor that has accepted one message.
+    expect((await first.bus.administration.channel('orders')).first).toBeLessThanOrEqual(1n)
+    await take(first.bus, 'orders', 999, cursor)
+    await first.server.kill()
+
+    const second = await serve(options)
+    const oldest = await publishUntilRemoved(second.bus, 1_000)
+    const { first: from, next } = await second.bus.administration.channel('orders')
+    const count = Number((next ?? 0n) - (from ?? 0n))
+    const replayed = await take<number>(second.bus, 'orders', count, { from: 'earliest' })
+    expect(replayed.map(({ value }) => value)).toEqual(Array.from({ length: count }, (_, at) => Number(from) + at))
+    expect(count).toBeGreaterThanOrEqual(most)
+    await second.server.kill()
+
+    const third = await serve(options)
+    const [kept] = await take<number>(third.bus, 'orders', 1, { from: { position: 0n } })
+    expect(kept.position).toBeGreaterThanOrEqual(oldest)
+    expect(kept.value).toBe(Number(kept.position))
   })
 
   it('joins what is being published, without a gap and without a duplicate, wherever it begins', async () => {
