@@ -13,7 +13,7 @@ import { Relay } from './relay.ts'
 
 /** One waits for the disk with every acknowledgement; a killed process loses nothing in the other one either. */
 const CHANNELS = ['strict', 'relaxed'] as const
-const DECLARATIONS: BusOptions['channels'] = [
+const DECLARATIONS: NonNullable<BusOptions['channels']> = [
   { name: 'strict', durable: { sync: 'each' } },
   { name: 'relaxed', durable: { sync: 'os' } },
 ]
