@@ -41,7 +41,7 @@ interface Named {
   readonly unit: string
 }
 
-export type WorkloadName = 'W1' | 'W2' | 'W3' | 'W4' | 'W4-single' | 'W5' | 'W6' | 'W7'
+export type WorkloadName = 'W1' | 'W2' | 'W3' | 'W4' | 'W4-single' | 'W5' | 'W6' | 'W7' | 'W8'
 
 export type Workload = Named & (Stream | Ask | Durable | Idle)
 
@@ -125,6 +125,18 @@ export const WORKLOADS: readonly Workload[] = [
     burst: 8,
   },
   { name: 'W7', title: '2,000 idle subscribed connections', unit: 'connections', kind: 'idle', connections: 2_000 },
+  {
+    name: 'W8',
+    title: 'W1 with an idempotency key on every message',
+    unit: 'messages/s',
+    kind: 'stream',
+    form: 'keyed',
+    size: MESSAGE_BYTES,
+    subscribers: 1,
+    inFlight: 4_096,
+    window: 32_768,
+    burst: 512,
+  },
 ]
 
 /** The workloads that a name given by a person stands for: W4 is measured with one and with many in flight. */

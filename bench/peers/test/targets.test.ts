@@ -55,6 +55,27 @@ describe('the verdict on the targets', () => {
     expect(verdict(results, 'W4-single', 'p99')).toEqual({ value: 1.5, holds: false })
   })
 
+  it('holds W5 against each of its peers, and the raw log', () => {
+    const results = [
+      result('W5', 'liminal', { rate: 300 }),
+      result('W5', 'redis-streams', { rate: 100 }),
+      result('W5', 'jetstream', { rate: 80 }),
+      result('W5', 'raw', { rate: 500 }),
+    ]
+    expect(verdict(results, 'W5', 'Redis')).toEqual({ value: 3, holds: true })
+    expect(verdict(results, 'W5', 'JetStream')).toEqual({ value: 3.75, holds: false })
+    expect(verdict(results, 'W5', 'raw log')).toEqual({ value: 0.6, holds: true })
+  })
+
+  it('takes what a key costs as the difference from W1, and cannot say without it', () => {
+    const keyed = result('W8', 'liminal', { serverCpu: 1 })
+    expect(verdict([keyed, result('W1', 'liminal', { serverCpu: 0.25 })], 'W8', 'more than in W1')).toEqual({
+      value: 0.75,
+      holds: false,
+    })
+    expect(verdict([keyed], 'W8', 'more than in W1')).toEqual({ value: null, holds: null })
+  })
+
   it('says nothing of what was not measured, and leaves out workloads without liminal', () => {
     expect(verdict([result('W6', 'liminal', { rate: 9 })], 'W6', 'Mosquitto')).toEqual({ value: null, holds: null })
     expect(judge([result('W6', 'nats', { rate: 9 })], COMPETITORS)).toEqual([])

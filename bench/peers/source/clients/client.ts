@@ -1,4 +1,4 @@
-import type { Endpoint, ReceiveForm } from '../process/messages.ts'
+import type { AcknowledgedForm, Endpoint, ReceiveForm } from '../process/messages.ts'
 
 /** Takes a payload that lies at `offset` in `bytes`; the bytes belong to the caller again afterwards. */
 export type Take = (bytes: Uint8Array, offset: number, length: number) => void
@@ -35,12 +35,12 @@ export interface Client {
   publisher?(connecting: Connecting, subscribers: number): Promise<Publisher>
   /**
    * @param acknowledged called with how many more messages were acknowledged.
-   * @param durable whether an acknowledgement must mean that the message is stored.
+   * @param form whether each message has an idempotency key of its own, and whether an acknowledgement must mean that it is stored.
    */
   acknowledgedPublisher?(
     connecting: Connecting,
     acknowledged: (count: number) => void,
-    durable: boolean,
+    form: AcknowledgedForm,
     subscribers: number,
   ): Promise<AcknowledgedPublisher>
   /** Subscribes on a connection of its own. Resolves once messages published from now on will come. */

@@ -6,13 +6,13 @@ const STREAM = 'BENCH'
 
 /** JetStream: publishes are acknowledged by a stream, in memory or in files. Subscribers are those of NATS. */
 export const client: Client = {
-  async acknowledgedPublisher({ endpoint, fail }, acknowledged, durable): Promise<AcknowledgedPublisher> {
+  async acknowledgedPublisher({ endpoint, fail }, acknowledged, form): Promise<AcknowledgedPublisher> {
     const connection = await open(endpoint.port, fail)
     const manager = await jetstreamManager(connection)
     await manager.streams.add({
       name: STREAM,
       subjects: [CHANNEL],
-      storage: durable ? StorageType.File : StorageType.Memory,
+      storage: form === 'durable' ? StorageType.File : StorageType.Memory,
     })
     const stream = jetstream(connection)
     const one = () => acknowledged(1)

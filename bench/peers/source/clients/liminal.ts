@@ -1,4 +1,4 @@
-import { connect, LiminalError, type RemoteBus } from '../../../../dist/index.js'
+import { type Channel, connect, LiminalError, type Receipt, type RemoteBus } from '../../../../dist/index.js'
 import {
   type AcknowledgedPublisher,
   type Asker,
@@ -33,9 +33,15 @@ export const client: Client = {
     }
   },
 
-  async acknowledgedPublisher({ endpoint, fail }, acknowledged): Promise<AcknowledgedPublisher> {
+  async acknowledgedPublisher({ endpoint, fail }, acknowledged, form): Promise<AcknowledgedPublisher> {
     const channel = (await open(endpoint.port)).channel<Uint8Array>(CHANNEL, BYTES)
-    const one = () => acknowledged(1)
+    if (form === 'keyed') return keyedPublisher(channel, acknowledged, fail)
+    const durable = form === 'durable'
+    const one = ({ position }: Receipt) => {
+      // A channel that stores nothing acknowledges too.
+      if (durable && position === null) fail(new Error('a receipt says that its message is not in a log'))
+      acknowledged(1)
+    }
     return {
       publish(payload) {
         channel.publish(payload).then(one, fail)
@@ -82,6 +88,38 @@ export const client: Client = {
     )
     await responder.ready()
   },
+
+  async read({ endpoint }, take, done) {
+    const channel = (await open(endpoint.port)).channel<Uint8Array>(CHANNEL, BYTES)
+    const subscription = channel.subscribe(
+      (deliveries) => {
+        for (const { bytes } of deliveries) take(bytes, 0, bytes.length)
+        if (done()) end()
+      },
+      { from: 'earliest' },
+    )
+    const end = () => subscription.close()
+    await subscription.closed
+  },
+}
+
+/** Gives every message a key that no other has, of some twenty bytes. */
+function keyedPublisher(
+  channel: Channel<Uint8Array>,
+  acknowledged: (count: number) => void,
+  fail: (error: unknown) => void,
+): AcknowledgedPublisher {
+  let next = 0
+  const one = ({ duplicate }: Receipt) => {
+    if (duplicate) fail(new Error('a key that was new was taken for a duplicate'))
+    acknowledged(1)
+  }
+  return {
+    publish(payload) {
+      const idempotencyKey = `bench-message-${next++}`
+      channel.publish(payload, { idempotencyKey }).then(one, fail)
+    },
+  }
 }
 
 function open(port: number): Promise<RemoteBus> {

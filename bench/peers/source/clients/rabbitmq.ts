@@ -26,13 +26,13 @@ export const client: Client = {
     }
   },
 
-  async acknowledgedPublisher({ endpoint, fail }, acknowledged, durable): Promise<AcknowledgedPublisher> {
+  async acknowledgedPublisher({ endpoint, fail }, acknowledged, form): Promise<AcknowledgedPublisher> {
     const channel = await (await open(endpoint.port, fail)).createConfirmChannel()
     const one = (error: unknown) => {
       if (error) fail(error)
       acknowledged(1)
     }
-    if (!durable) return { publish: (payload) => channel.publish(CHANNEL, '', payload, {}, one) }
+    if (form !== 'durable') return { publish: (payload) => channel.publish(CHANNEL, '', payload, {}, one) }
     await channel.assertQueue(CHANNEL, { durable: true })
     return { publish: (payload) => channel.sendToQueue(CHANNEL, payload, { persistent: true }, one) }
   },

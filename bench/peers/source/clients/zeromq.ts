@@ -31,7 +31,7 @@ export const client: Client = {
     }
   },
 
-  async acknowledgedPublisher({ endpoint, fail }, acknowledged, _durable, subscribers): Promise<AcknowledgedPublisher> {
+  async acknowledgedPublisher({ endpoint, fail }, acknowledged, _form, subscribers): Promise<AcknowledgedPublisher> {
     const socket = new Dealer(UNLIMITED)
     socket.connect(addressOf(endpoint.port))
     // The first message says how many subscribers the server is to wait for; it is acknowledged once they are there.

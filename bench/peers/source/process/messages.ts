@@ -9,8 +9,11 @@ export interface Endpoint {
   readonly directory: string
 }
 
+/** How messages are handed to a system that acknowledges them: as they are, each with an idempotency key of its own, or acknowledged once stored. */
+export type AcknowledgedForm = 'acknowledged' | 'keyed' | 'durable'
+
 /** How messages are handed to a system. */
-export type PublishForm = 'unacknowledged' | 'acknowledged' | 'durable'
+export type PublishForm = 'unacknowledged' | AcknowledgedForm
 
 /** How a system hands messages over. */
 export type ReceiveForm = 'fastest' | 'iterator'

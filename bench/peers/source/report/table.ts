@@ -87,6 +87,7 @@ const COLUMNS: readonly Column[] = [
       return memory === null || idle === null ? '' : `${digits(memory)}, ${Math.round(idle).toLocaleString('en-US')}`
     },
   },
+  { title: 'W8 messages/s', cell: rateAndCost('W8') },
 ]
 
 function rateAndCost(workload: string): (median: Median) => string {

@@ -67,6 +67,9 @@ interface Target {
 /** A server that uses less than this of a processor, in microseconds each second, counts as doing nothing. */
 const IDLE = 1_000
 
+/** Microseconds of server CPU that an idempotency key may add, its acknowledgement included: W1 has none. */
+const MOST_FOR_A_KEY = 0.7
+
 const TARGETS: readonly Target[] = [
   { workload: 'W1', target: 'messages/s over NATS', least: 4, value: (all) => all.over('W1', 'nats') },
   {
@@ -114,6 +117,24 @@ const TARGETS: readonly Target[] = [
     least: 0.4,
     value: (all) => all.over('W4', 'raw'),
   },
+  {
+    workload: 'W5',
+    target: 'acknowledgements/s over Redis streams with fsync always',
+    least: 2,
+    value: (all) => all.over('W5', 'redis-streams'),
+  },
+  {
+    workload: 'W5',
+    target: 'acknowledgements/s over JetStream in files',
+    least: 4,
+    value: (all) => all.over('W5', 'jetstream'),
+  },
+  {
+    workload: 'W5',
+    target: 'acknowledgements/s over the raw log',
+    least: 0.6,
+    value: (all) => all.over('W5', 'raw'),
+  },
   { workload: 'W6', target: 'MB/s over Mosquitto', least: 0.9, value: (all) => all.over('W6', 'mosquitto') },
   { workload: 'W6', target: 'MB/s over NATS', least: 3, value: (all) => all.over('W6', 'nats') },
   { workload: 'W6', target: 'MB/s over the raw floor', least: 0.9, value: (all) => all.over('W6', 'raw') },
@@ -135,6 +156,13 @@ const TARGETS: readonly Target[] = [
     most: IDLE,
     unit: ' us/s',
     value: (all) => all.of('W7', 'liminal', 'idleCpu'),
+  },
+  {
+    workload: 'W8',
+    target: 'server CPU for each message more than in W1',
+    most: MOST_FOR_A_KEY,
+    unit: ' us',
+    value: (all) => subtract(all.of('W8', 'liminal', 'serverCpu'), all.of('W1', 'liminal', 'serverCpu')),
   },
   ...['W1', 'W2', 'W6'].map((workload) => ({
     workload,
@@ -177,6 +205,10 @@ function codecs(medians: Medians): Verdict {
     value: inCpu ? cpu : rate,
     holds: rate === null || cpu === null ? null : byRate || byCpu,
   }
+}
+
+function subtract(left: number | null, right: number | null): number | null {
+  return left === null || right === null ? null : left - right
 }
 
 function divide(left: number | null, right: number | null): number | null {

@@ -3,7 +3,7 @@ import type { AcknowledgedPublisher, Client, Connecting, Publisher } from '../cl
 import { now } from '../measure/clock.ts'
 import { MessageRing } from '../measure/message.ts'
 import { latencyOf } from '../measure/statistics.ts'
-import type { Assignment, Role } from '../process/messages.ts'
+import type { AcknowledgedForm, Assignment, Role } from '../process/messages.ts'
 import { parent } from '../process/parent.ts'
 import { notOffered, type Part } from './role.ts'
 import { Window } from './window.ts'
@@ -22,7 +22,7 @@ export async function startPublisher(
   const phases =
     role.form === 'unacknowledged'
       ? new Sending(ring, window, role.burst, await publisherOf(client, connecting, role))
-      : await Acknowledging.start(client, connecting, ring, window, role)
+      : await Acknowledging.start(client, connecting, ring, window, role, role.form)
   return {
     phase: (seconds, messages) => phases.run(seconds, messages),
     progress: (through) => window.reported(through),
@@ -107,13 +107,13 @@ class Acknowledging {
     connecting: Connecting,
     ring: MessageRing,
     window: Window,
-    { form, inFlight, subscribers }: PublisherRole,
+    { inFlight, subscribers }: PublisherRole,
+    form: AcknowledgedForm,
   ): Promise<Acknowledging> {
     if (client.acknowledgedPublisher === undefined) throw notOffered('acknowledged publish')
     let self: Acknowledging | null = null
     const acknowledged = (count: number) => self?.acknowledge(count)
-    const durable = form === 'durable'
-    const publisher = await client.acknowledgedPublisher(connecting, acknowledged, durable, subscribers)
+    const publisher = await client.acknowledgedPublisher(connecting, acknowledged, form, subscribers)
     self = new Acknowledging(ring, window, inFlight, publisher)
     return self
   }
