@@ -9,7 +9,7 @@ import { sayAppendFailed } from './diagnostics.ts'
 import { LogBatch } from './log-batch.ts'
 import { LogClaims } from './log-claims.ts'
 import { firstMessages, type LoggedRun, type LogLimits, runsOf } from './log-reading.ts'
-import { type LoggedMessage, loggedMessage } from './logged-message.ts'
+import { type LoggedMessage, messageIn } from './logged-message.ts'
 import type { MessageIds } from './message-ids.ts'
 import { RecentRuns } from './recent-runs.ts'
 import type { MessageRun, PublishObserver } from './run.ts'
@@ -20,6 +20,10 @@ const RECENT_BYTES = 1024 * 1024
 const HOLD_BYTES = 8 * 1024 * 1024
 /** Past so many, they are refused. */
 const MOST_BYTES = 64 * 1024 * 1024
+
+/** Read at once to look a message up. */
+const LOOKED_UP_MESSAGES = 1_024
+const LOOKED_UP_BYTES = 256 * 1024
 
 /** Takes a run that was stored to its subscriptions, and returns how many took it. */
 export type DeliverLogged = (run: MessageRun, schemaId: Uint8Array, position: bigint) => number
@@ -62,6 +66,7 @@ export class ChannelLog {
   readonly #answers = new Answers(() => this.#answered())
   readonly #recent = new RecentRuns(RECENT_BYTES)
   readonly #listeners = new Set<(next: bigint) => void>()
+  #lookedUp: readonly LoggedRun[] = []
   #deliver: DeliverLogged = () => 0
   #first: bigint
   #next: bigint
@@ -191,8 +196,12 @@ export class ChannelLog {
 
   /** One message; `null` if it is not there any more, or not yet. @throws LiminalError as {@link read}. */
   async message(position: bigint): Promise<LoggedMessage | null> {
-    const [logged] = await this.read(position, { maxMessages: 1, maxBytes: 1 })
-    return logged === undefined || logged.first !== position ? null : loggedMessage(logged, 0)
+    if (position < this.#first || position >= this.#next) return null
+    // Those that are looked up are mostly neighbours: what a publisher repeats after it lost its connection.
+    const known = messageIn(this.#lookedUp, position)
+    if (known !== null) return known
+    this.#lookedUp = await this.read(position, { maxMessages: LOOKED_UP_MESSAGES, maxBytes: LOOKED_UP_BYTES })
+    return messageIn(this.#lookedUp, position)
   }
 
   /** The position of the first message that was stored at a time or later; {@link next} if there is none. */
@@ -209,6 +218,7 @@ export class ChannelLog {
     const removed = before - this.#first
     this.#first = before
     this.#recent.clear()
+    this.#lookedUp = []
     return removed
   }
 

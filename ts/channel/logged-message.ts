@@ -32,3 +32,12 @@ export function loggedMessage({ run, first, schemaId }: LoggedRun, index: number
     key: keyLength < 0 ? null : bytes.subarray(keyAt, keyAt + keyLength),
   }
 }
+
+/** The message at a position; `null` if it is not in these runs. */
+export function messageIn(runs: readonly LoggedRun[], position: bigint): LoggedMessage | null {
+  for (const logged of runs) {
+    const index = Number(position - logged.first)
+    if (index >= 0 && index < logged.run.count) return loggedMessage(logged, index)
+  }
+  return null
+}
