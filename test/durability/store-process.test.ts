@@ -92,7 +92,7 @@ describe('a store that is open already', () => {
     child.tell({ is: 'open', options: { path } })
     expect(await child.next('opened', 'failed')).toEqual({ is: 'opened' })
     await child.kill()
-    expect(readFileSync(join(path, 'holder'), 'utf8')).toBe(String(child.pid))
+    expect(readFileSync(join(path, 'holder'), 'utf8').trim()).toBe(String(child.pid))
     await using store = await EmbeddedStore.open({ path })
     await store.write([append(stream('orders'), 0n, 'mine now')])
   })
@@ -118,6 +118,9 @@ describe('a store that is open already', () => {
   })
 })
 
+/** Only Linux tells what a process has open. */
+const tellsWhatIsOpen = process.platform === 'linux'
+
 describe('a store that was closed', () => {
   const descriptors = (): string[] =>
     readdirSync('/proc/self/fd').flatMap((name) => {
@@ -142,7 +145,23 @@ describe('a store that was closed', () => {
     expect(await store.get(stream('orders'))).toEqual(Uint8Array.of(9))
   })
 
-  it('leaves no thread, no descriptor and no memory map behind', async () => {
+  it('lets its process end by itself, but not before it is closed', async () => {
+    const child = await startChild()
+    child.tell({ is: 'leave', options: { path: join(root, 'left') }, close: true })
+    expect(await child.next('failed')).toEqual({ code: 7, signal: null })
+    await using store = await EmbeddedStore.open({ path: join(root, 'left') })
+    expect(await allTexts(store, stream('orders'))).toEqual(['x'])
+  })
+
+  it('does not keep its process if it is never closed, and loses nothing', async () => {
+    const child = await startChild()
+    child.tell({ is: 'leave', options: { path: join(root, 'abandoned') }, close: false })
+    expect(await child.next('failed')).toEqual({ code: 0, signal: null })
+    await using store = await EmbeddedStore.open({ path: join(root, 'abandoned') })
+    expect(await allTexts(store, stream('orders'))).toEqual(['x'])
+  })
+
+  it.runIf(tellsWhatIsOpen)('leaves no thread, no descriptor and no memory map behind', async () => {
     const path = join(root, 'leaks')
     await (await EmbeddedStore.open({ path })).close()
     const before = descriptors().length

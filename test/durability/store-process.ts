@@ -11,6 +11,8 @@ export type ToStoreProcess =
   | { readonly is: 'append'; readonly streams: readonly string[] }
   /** Opens a store, reads all of it, writes to it, opens and reads it again, and closes it. */
   | { readonly is: 'examine'; readonly options: EmbeddedStoreOptions }
+  /** Takes leave of its parent, opens a store, writes to it, and closes it or not. With 7 it ends only if the store was closed. */
+  | { readonly is: 'leave'; readonly options: EmbeddedStoreOptions; readonly close: boolean }
 
 export type FromStoreProcess =
   | { readonly is: 'ready' | 'opened' }
@@ -41,6 +43,15 @@ async function handle(message: ToStoreProcess): Promise<void> {
     case 'append':
       await Promise.all(message.streams.map((name) => appendForEver(name)))
       break
+    case 'leave': {
+      process.disconnect()
+      const left = await EmbeddedStore.open(message.options)
+      await left.write([append(stream('orders'), 0n, 'x')])
+      if (!message.close) return
+      await left.close()
+      process.exitCode = 7
+      break
+    }
     case 'examine':
       say({ is: 'examined', ...(await examine(message.options)) })
   }

@@ -111,8 +111,8 @@ export class CommitThread {
         this.#observer.failed(message.writes, message.failure)
         break
       case 'closed':
+        // Not let go of: the program waits for the thread's end.
         this.#isOver = true
-        this.#release(1)
         this.#flushes.shift()?.resolve(message.failure)
         break
       case 'flushed':

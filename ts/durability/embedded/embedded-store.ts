@@ -90,7 +90,7 @@ export class EmbeddedStore implements EventStore {
     const complete = completeStoreOptions(options)
     const { path, create } = complete
     ensureDirectory(path, create)
-    const unusable = `The store in ${path} cannot be opened. Check that its directory may be read and written.`
+    const unusable = `The store in ${path} cannot be opened.`
     const lock = await StoreLock.acquire(path).catch((error: unknown) => {
       throw storeFailure(unusable, error)
     })

@@ -28,7 +28,11 @@ export async function commitFailure(directory: string, failure: FailureInThread,
 export function storeFailure(what: string, error: unknown): LiminalError {
   if (error instanceof LiminalError) return error
   const text = error instanceof Error ? error.message : String(error)
-  return new LiminalError('STORE_FAILED', `${what} (${text})`, { cause: error })
+  const isFull = error instanceof Error && 'code' in error && FULL_CODES.includes(error.code)
+  if (isFull) return new LiminalError('STORE_FULL', `${what} Its disk is full: make room. (${text})`, { cause: error })
+  return new LiminalError('STORE_FAILED', `${what} Check that its directory may be read and written. (${text})`, {
+    cause: error,
+  })
 }
 
 async function isShortOfSpace(directory: string, bytes: number): Promise<boolean> {

@@ -90,14 +90,14 @@ export function encodedRecordBytes(count: number, bytes: number): number {
 }
 
 /** Writes what of a record is known before its turn has come: the rest is the timestamp, the bytes before and the CRC. */
-export function encodeRecordInto(target: Buffer, at: number, ends: Uint32Array, bytes: Uint8Array): number {
+export function encodeRecordInto(target: Buffer, at: number, ends: Uint32Array, bytes: Uint8Array): void {
   target.fill(0, at, at + RECORD_HEADER_BYTES)
   target[at] = VALUE_VERSION
   target.writeUInt32LE(ends.length, at + 24)
-  let end = at + RECORD_HEADER_BYTES
-  for (let index = 0; index < ends.length; index++) end = target.writeUInt32LE(ends[index], end)
-  target.set(bytes, end)
-  return end + bytes.length
+  const endsAt = at + RECORD_HEADER_BYTES
+  // As they lie in memory: all platforms that there are builds for are little-endian.
+  target.set(new Uint8Array(ends.buffer, ends.byteOffset, ends.byteLength), endsAt)
+  target.set(bytes, endsAt + ends.byteLength)
 }
 
 /** `null` if it is not what was stored under this key. The bytes are those of `value`. */
@@ -107,7 +107,7 @@ export function decodeRecord(key: Uint8Array, value: Buffer): EventRecord | null
   const start = RECORD_HEADER_BYTES + 4 * count
   if (count === 0 || start > value.length) return null
   const ends = new Uint32Array(count)
-  for (let index = 0; index < count; index++) ends[index] = value.readUInt32LE(RECORD_HEADER_BYTES + 4 * index)
+  new Uint8Array(ends.buffer).set(value.subarray(RECORD_HEADER_BYTES, start))
   if (ends[count - 1] !== value.length - start) return null
   return {
     first: firstOf(key),

@@ -9,6 +9,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -23,6 +24,9 @@ import { CURRENT_MIGRATIONS, type Migration, migrationsFrom } from './migrations
 const DATA_FILE = 'data.mdb'
 const IDENTITY_FILE = 'store.json'
 const ID_BYTES = 16
+
+/** More than LMDB needs for its first pages and for its table of readers. */
+const FIRST_BYTES = 256 * 1024
 
 /** What `store.json` says. It is written last when a store is made: where it is, data must be. */
 interface Identity {
@@ -49,7 +53,7 @@ export function ensureDirectory(path: string, create: boolean): void {
     else if (!found.isDirectory()) throw invalidArgument('path', 'a directory', path)
   } catch (error) {
     if (isNotDirectory(error)) throw invalidArgument('path', 'a directory within directories', path)
-    throw storeFailure(`The directory of the store, ${path}, cannot be used. Check that it may be written to.`, error)
+    throw storeFailure(`The directory of the store, ${path}, cannot be used.`, error)
   }
 }
 
@@ -74,12 +78,14 @@ export async function inspectDirectory(
       writeIdentity(path, { format: step.to, id: identity.id })
     }
   }
+  if (size !== undefined && !existsSync(`${dataFile}-lock`)) checkSpace(path)
   const isUnmade = identity === null && (size === undefined || size === 0)
   const report = isUnmade ? null : await checkFile(dataFile)
   // A process that ended while it made the store: nothing was acknowledged yet.
   if (report === null || (identity === null && report.mark === null && report.used === 0)) {
     if (!create) throw missing(path)
     rmSync(dataFile, { force: true })
+    checkSpace(path)
     const id = randomBytes(ID_BYTES)
     return { dataFile, mark: encodeMark(FORMAT_VERSION, id), id, used: 0, streams: 0 }
   }
@@ -93,6 +99,16 @@ export async function inspectDirectory(
     writeIdentity(path, mark)
   }
   return { dataFile, mark: null, id: mark.id, used, streams }
+}
+
+/** LMDB maps files that it has not filled yet: where a page of one finds no room, the process ends. So the room is asked for first. */
+function checkSpace(path: string): void {
+  const file = join(path, 'space')
+  try {
+    writeFileSync(file, new Uint8Array(FIRST_BYTES), { flush: true })
+  } finally {
+    rmSync(file, { force: true })
+  }
 }
 
 /** Says that the directory holds a store from now on. */

@@ -1,9 +1,10 @@
-import { closeSync, constants, openSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { closeSync, constants, openSync, readFileSync, statSync, writeSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { LiminalError } from '../../errors.ts'
 
 const HOLDER_FILE = 'holder'
+const HOLDER_BYTES = 16
 
 /** Darwin's flag of `open` for a lock on the file that ends with its last descriptor. Node has no name for it. */
 const O_EXLOCK = 0x20
@@ -26,7 +27,7 @@ export class StoreLock {
     const release = process.platform === 'darwin' ? lockFile(directory) : await lockName(directory)
     try {
       // Also tells whether the directory can be written to, before anything depends on it.
-      writeFileSync(holder, String(process.pid))
+      writeHolder(holder)
     } catch (error) {
       release()
       throw error
@@ -37,6 +38,19 @@ export class StoreLock {
   /** Idempotent. */
   release(): void {
     this.#release()
+  }
+}
+
+function writeHolder(path: string): void {
+  const file = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o644)
+  try {
+    // Always as long, and in place: it needs no further room on a disk that is full.
+    writeSync(file, String(process.pid).padEnd(HOLDER_BYTES), 0)
+  } catch (error) {
+    // A store whose disk is full must open: something may be removed from it then. Only the message of the next one is poorer.
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOSPC')) throw error
+  } finally {
+    closeSync(file)
   }
 }
 
@@ -89,7 +103,7 @@ function locked(directory: string): LiminalError {
 function holderOf(directory: string): number | null {
   try {
     const text = readFileSync(join(directory, HOLDER_FILE), 'utf8')
-    return /^\d+$/.test(text) ? Number(text) : null
+    return /^\d+ *$/.test(text) ? Number(text) : null
   } catch {
     // Who has the lock may not have come to write it yet.
     return null

@@ -60,6 +60,7 @@ const DEFAULT_MAX_PENDING_BYTES = 64 * 1024 * 1024
 
 /** @throws LiminalError `INVALID_ARGUMENT` */
 export function completeStoreOptions(options: EmbeddedStoreOptions): CompleteStoreOptions {
+  if (options === undefined) throw invalidArgument('options', 'an object with a path', options)
   checkOptions('options', options)
   checkKnownOptions('options', options, KNOWN)
   const { path, sync = 'each', syncIntervalMs, create, maxPendingBytes, maxBytes } = options
