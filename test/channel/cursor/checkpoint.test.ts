@@ -137,7 +137,7 @@ describe("the checkpoint policy 'explicit'", () => {
   })
 
   it('does not let another write take acceptances along', async () => {
-    const log = new TestLog()
+    let log = new TestLog()
     log.publishCount(5)
     const { session, target, registry } = await taken(log, { checkpoint: 'explicit' })
     session.accept(2n)
@@ -145,7 +145,7 @@ describe("the checkpoint policy 'explicit'", () => {
     await settled()
     expect(log.disk.lastCheckpoint).toMatchObject({ watermark: 0 })
     expect(registry.lowestUnaccepted).toBe(0n)
-    log.crash()
+    log = log.crash()
     target.take()
     const again = await taken(log)
     expect(again.target.take()).toEqual([...range(0, 3, 2), '3/3', '4/2'])

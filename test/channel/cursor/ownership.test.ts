@@ -60,10 +60,10 @@ describe('a newer owner', () => {
   })
 
   it('raises the epoch, also over restarts', async () => {
-    const log = new TestLog()
+    let log = new TestLog()
     const { registry, session } = await taken(log)
     const second = await takenAgain(registry)
-    log.crash()
+    log = log.crash()
     const third = await takenAgain(await CursorRegistry.open(log))
     expect([session.epoch, second.session.epoch, third.session.epoch]).toEqual([1n, 2n, 3n])
   })
@@ -169,17 +169,20 @@ describe('a newer owner', () => {
 })
 
 describe('an owner that leaves', () => {
-  it.each([{ checkpoint: 'message' }, { checkpoint: { every: 100 } }] as const)('has what it accepted written down ($checkpoint)', async (terms) => {
-    const log = new TestLog()
-    log.publishCount(5)
-    const { session } = await taken(log, terms)
-    session.accept(2n)
-    await session.close()
-    expect(log.disk.lastCheckpoint).toMatchObject({ watermark: 3, owned: false })
-    expect(session.close()).toBe(session.close())
-    const { target } = await takenAgain(await CursorRegistry.open(log))
-    expect(target.take()).toEqual(['3/2', '4/2'])
-  })
+  it.each([{ checkpoint: 'message' }, { checkpoint: { every: 100 } }] as const)(
+    'has what it accepted written down ($checkpoint)',
+    async (terms) => {
+      const log = new TestLog()
+      log.publishCount(5)
+      const { session } = await taken(log, terms)
+      session.accept(2n)
+      await session.close()
+      expect(log.disk.lastCheckpoint).toMatchObject({ watermark: 3, owned: false })
+      expect(session.close()).toBe(session.close())
+      const { target } = await takenAgain(await CursorRegistry.open(log))
+      expect(target.take()).toEqual(['3/2', '4/2'])
+    },
+  )
 
   it('is told if that fails, and it is tried again', async () => {
     const log = new TestLog()
@@ -354,7 +357,9 @@ describe('an operator', () => {
     await settled()
     expect(target.fences).toHaveLength(1)
     expect(await log.disk.get({ kind: 'cursor', parts: ['orders', 'billing'] })).toBeNull()
-    expect(() => cursor.acquire(termsOf(new TestTarget()))).toThrow(expect.objectContaining({ code: 'CURSOR_NOT_FOUND' }))
+    expect(() => cursor.acquire(termsOf(new TestTarget()))).toThrow(
+      expect.objectContaining({ code: 'CURSOR_NOT_FOUND' }),
+    )
     expect(registry.findOrCreate('billing', 5n)).not.toBe(cursor)
   })
 

@@ -21,8 +21,18 @@ describe('the record of a cursor', () => {
   })
 
   it('looks the same for ever', () => {
-    const written = { epoch: 3, owned: true, watermark: 300, spans: [{ count: 2, attempts: 130 }, { count: 70, attempts: 0 }] }
-    expect(Buffer.from(encodeRecord(written)).toString('hex')).toBe('0101' + '0000000000000003' + '000000000000012c' + '048201' + '8d01')
+    const written = {
+      epoch: 3,
+      owned: true,
+      watermark: 300,
+      spans: [
+        { count: 2, attempts: 130 },
+        { count: 70, attempts: 0 },
+      ],
+    }
+    expect(Buffer.from(encodeRecord(written)).toString('hex')).toBe(
+      '0101' + '0000000000000003' + '000000000000012c' + '048201' + '8d01',
+    )
   })
 
   it('fits into a value of a store, however much there is to say: the end is left out', () => {
@@ -64,7 +74,9 @@ describe('the record of a cursor', () => {
     ['a number without an end', '010000000000000000010000000000000005' + '8080'],
     ['a number that is too large', '010000000000000000010000000000000005' + 'ffffffffffffff7f01'],
   ])('is damaged if it is %s', (_, hex) => {
-    expect(() => decodeRecord(Buffer.from(hex, 'hex'), name)).toThrow(expect.objectContaining({ code: 'STORE_CORRUPT' }))
+    expect(() => decodeRecord(Buffer.from(hex, 'hex'), name)).toThrow(
+      expect.objectContaining({ code: 'STORE_CORRUPT' }),
+    )
   })
 
   it('of a later version is refused as such', () => {

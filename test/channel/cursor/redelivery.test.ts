@@ -2,8 +2,8 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import {
   CURSOR_REDELIVERED,
-  CursorRegistry,
   type CursorRedelivered,
+  CursorRegistry,
   type DeadLetter,
 } from '../../../ts/channel/cursor/index.ts'
 import { Deferred } from '../../../ts/deferred.ts'
@@ -277,19 +277,21 @@ describe('a message that was delivered maxAttempts times', () => {
     const next = new TestTarget()
     await registry.get('billing').acquire(termsOf(next, { maxAttempts: 1, deadLetter })).ready
     await settled()
-    expect(found).toMatchObject([{ position: 0n, attempts: 1, reason: 'Its subscription ended before it was accepted.' }])
+    expect(found).toMatchObject([
+      { position: 0n, attempts: 1, reason: 'Its subscription ended before it was accepted.' },
+    ])
     expect(next.take()).toEqual([])
   })
 
   it('goes there when every life of the bus ends with it', async () => {
-    const log = new TestLog()
+    let log = new TestLog()
     log.publishCount(1)
     const { letters: found, deadLetter } = letters()
     const attempts: string[] = []
     for (let life = 0; life < 4; life++) {
       const { target } = await taken(log, { maxAttempts: 3, deadLetter })
       attempts.push(...target.take())
-      log.crash()
+      log = log.crash()
     }
     expect(attempts).toEqual(['0', '0/2', '0/3'])
     expect(found).toMatchObject([{ position: 0n, attempts: 3 }])
@@ -370,22 +372,22 @@ describe('a message that was delivered maxAttempts times', () => {
 
 describe('a crash of the whole bus', () => {
   it('makes the attempts of what it may have been given rise, at the latest from the second one on', async () => {
-    const log = new TestLog()
+    let log = new TestLog()
     log.publishCount(1)
     const attempts: string[] = []
     for (let life = 0; life < 4; life++) {
       const { target } = await taken(log)
       attempts.push(...target.take())
-      log.crash()
+      log = log.crash()
     }
     expect(attempts).toEqual(['0', '0', '0/2', '0/3'])
   })
 
   it('does not slow what is published after it', async () => {
-    const log = new TestLog()
+    let log = new TestLog()
     log.publishCount(1)
     await taken(log)
-    log.crash()
+    log = log.crash()
     const { target, session } = await taken(log, { checkpoint: 'explicit' })
     session.accept(0n)
     const writes = log.disk.writes
@@ -396,13 +398,13 @@ describe('a crash of the whole bus', () => {
   })
 
   it('does not deliver again what was accepted above the watermark, as far as that was written down', async () => {
-    const log = new TestLog()
+    let log = new TestLog()
     log.publishCount(5)
     const { session } = await taken(log)
     session.acceptOne(1n)
     session.acceptOne(3n)
     await session.checkpoint()
-    log.crash()
+    log = log.crash()
     const registry = await CursorRegistry.open(log)
     const target = new TestTarget()
     await registry.get('billing').acquire(termsOf(target)).ready

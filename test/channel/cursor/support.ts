@@ -1,15 +1,15 @@
-import { LiminalError } from '../../../ts/errors.ts'
 import {
   type CursorLog,
   CursorRegistry,
+  type CursorSession,
   type CursorTarget,
   type CursorTerms,
-  type CursorSession,
 } from '../../../ts/channel/cursor/index.ts'
 import { type CursorRecord, decodeRecord } from '../../../ts/channel/cursor/record.ts'
 import type { LoggedRun } from '../../../ts/channel/log-reading.ts'
 import type { Logged, MessageRun } from '../../../ts/channel/run.ts'
 import { MemoryStore, type StoreWrite } from '../../../ts/durability/index.ts'
+import { LiminalError } from '../../../ts/errors.ts'
 import { SCHEMA_ID_BYTES } from '../../../ts/protocol/index.ts'
 import { payloadsOf, scannedRun } from '../runs.ts'
 
@@ -83,12 +83,13 @@ export class TestLog implements CursorLog {
   readonly reads: { readonly position: number; readonly maxMessages: number }[] = []
   readonly readFailures: LiminalError[] = []
   readGate: Promise<void> | null = null
-  #life: StoreOfOneLife
-  readonly #runs: LoggedRun[] = []
+  readonly #life: StoreOfOneLife
+  readonly #runs: LoggedRun[]
   readonly #listeners = new Set<(next: bigint) => void>()
 
-  constructor(disk = new TestStore()) {
+  constructor(disk = new TestStore(), runs: readonly LoggedRun[] = []) {
     this.disk = disk
+    this.#runs = [...runs]
     this.#life = new StoreOfOneLife(disk)
   }
 
@@ -100,11 +101,14 @@ export class TestLog implements CursorLog {
     return this.#listeners.size
   }
 
-  /** The bus ends at once: nothing that it does from now on reaches the store or hears of the log. */
-  crash(): void {
+  /** The bus ends at once: nothing that it does from now on reaches the store. Returns the log as the next life of the bus finds it. */
+  crash(): TestLog {
     this.#life.crashed = true
-    this.#life = new StoreOfOneLife(this.disk)
     this.#listeners.clear()
+    const log = new TestLog(this.disk, this.#runs)
+    log.first = this.first
+    log.next = this.next
+    return log
   }
 
   /** Publishes messages as one run. */
