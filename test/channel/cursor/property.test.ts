@@ -41,6 +41,8 @@ class Model {
   #target = new TestTarget()
   /** Deliveries of this session, in their order. */
   #delivered: Received[] = []
+  /** What the user handed back and did not get again. */
+  readonly #handedBack = new Set<number>()
   /** Attempts are only known as far as they were written down. */
   #restarted = true
   #seen = 0
@@ -80,8 +82,7 @@ class Model {
         break
       case 'accept':
         if (picked === undefined) break
-        for (const { position } of this.#delivered.slice(0, this.#delivered.indexOf(picked) + 1))
-          this.accepted.add(position)
+        this.#acceptUpTo(picked)
         session.accept(BigInt(picked.position), picked.attempt)
         break
       case 'acceptOne':
@@ -93,6 +94,8 @@ class Model {
         if (picked !== undefined) session.extend(BigInt(picked.position), picked.attempt)
         break
       case 'reject':
+        if (picked !== undefined && picked.attempt === this.#attempts.get(picked.position))
+          this.#handedBack.add(picked.position)
         if (picked !== undefined) session.reject(BigInt(picked.position), { ...chosen, attempt: picked.attempt })
         break
       case 'pass':
@@ -143,6 +146,7 @@ class Model {
       if (this.#restarted && before === 1) expect(attempt).toBeGreaterThanOrEqual(1)
       else expect(attempt).toBeGreaterThan(before)
       this.#attempts.set(position, attempt)
+      this.#handedBack.delete(position)
     }
     this.#delivered.push(...fresh)
   }
@@ -168,6 +172,16 @@ class Model {
       await this.#session?.checkpoint()
     }
     expect(this.log.disk.lastCheckpoint?.watermark).toBe(Number(this.log.next))
+  }
+
+  /** This one and all that came before it, except for what was handed back or came again after it. */
+  #acceptUpTo(picked: Received): void {
+    const at = this.#delivered.indexOf(picked)
+    const later = new Set(this.#target.received.slice(at + 1).map(({ position }) => position))
+    for (const { position } of this.#delivered.slice(0, at)) {
+      if (!later.has(position) && !this.#handedBack.has(position)) this.accepted.add(position)
+    }
+    this.accepted.add(picked.position)
   }
 
   #checkRecord({ watermark, spans }: CursorRecord): void {

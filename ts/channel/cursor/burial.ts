@@ -3,8 +3,9 @@ import { LiminalError } from '../../errors.ts'
 import { toLiminalError } from '../../thrown.ts'
 import type { CursorVoice } from './diagnostics.ts'
 import type { CursorLog } from './feed.ts'
+import type { ExhaustedMessage } from './positions.ts'
 import type { DeadLetter } from './terms.ts'
-import type { DeliveryTracker, ExhaustedMessage } from './tracker.ts'
+import type { DeliveryTracker } from './tracker.ts'
 
 export interface BurialOptions {
   readonly log: CursorLog

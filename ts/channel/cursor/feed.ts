@@ -5,8 +5,9 @@ import { toLiminalError } from '../../thrown.ts'
 import type { ChannelLog } from '../channel-log.ts'
 import type { LoggedRun } from '../log-reading.ts'
 import type { CursorVoice } from './diagnostics.ts'
+import type { PositionRange } from './positions.ts'
 import type { CursorTarget } from './terms.ts'
-import type { DeliveryTracker, PositionRange } from './tracker.ts'
+import type { DeliveryTracker } from './tracker.ts'
 import { WakeTimer } from './wake-timer.ts'
 
 /** What a cursor needs of the log of its channel. */

@@ -28,6 +28,8 @@ export interface Span {
 /** Spans in order and without gaps: each begins where the one before it ends. */
 export class SpanList {
   #spans: Span[] = []
+  /** Messages in each state. */
+  readonly #counts: Record<SpanState, number> = { out: 0, waiting: 0, exhausted: 0, burying: 0, done: 0, accepted: 0 }
 
   get length(): number {
     return this.#spans.length
@@ -41,16 +43,53 @@ export class SpanList {
     return this.#spans[this.#spans.length - 1]
   }
 
-  push(span: Span): void {
-    this.#spans.push(span)
+  /** How many messages are in a state. */
+  count(state: SpanState): number {
+    return this.#counts[state]
   }
 
-  pop(): void {
+  /** Adds a span behind the last one. */
+  append(start: number, count: number, state: SpanState, attempts: number): Span {
+    const end = start + count
+    const span: Span = { start, end, state, attempts, ...UNTOUCHED }
+    this.#spans.push(span)
+    this.#counts[state] += count
+    return span
+  }
+
+  /** Makes the last span longer. */
+  lengthen(span: Span, count: number): void {
+    span.end += count
+    this.#counts[span.state] += count
+  }
+
+  /** Takes the messages before a position from the first span, or all of it. */
+  shorten(span: Span, end: number): void {
+    this.#counts[span.state] -= end - span.start
+    span.start = end
+    if (span.start === span.end) this.#spans.shift()
+  }
+
+  /** Takes the last span away. */
+  drop(span: Span): void {
+    this.#counts[span.state] -= span.end - span.start
     this.#spans.pop()
   }
 
-  clear(): void {
-    this.#spans = []
+  /** @returns how many messages changed their state. */
+  set(span: Span, state: SpanState): number {
+    const count = span.end - span.start
+    this.#counts[span.state] -= count
+    this.#counts[state] += count
+    span.state = state
+    return count
+  }
+
+  /** Does something with each span of a state, and joins what is alike afterwards. */
+  forEach(state: SpanState, change: (span: Span) => void): void {
+    if (this.#counts[state] === 0) return
+    for (const span of this.#spans) if (span.state === state) change(span)
+    this.tidy()
   }
 
   [Symbol.iterator](): IterableIterator<Span> {
@@ -84,6 +123,25 @@ export class SpanList {
     return index + 1
   }
 
+  /** Makes positions `start` to `end` (not included), which lie in one span, a span of their own. */
+  cut(start: number, end: number): Span {
+    return this.#spans[this.isolate(this.find(start), start, end)]
+  }
+
+  /** Joins the spans at `from` to `to` (included) with their neighbours where they have the same fate, and forgets what is accepted at the front. */
+  tidy(from = 0, to = this.#spans.length - 1): void {
+    this.join(from, to)
+    this.trim()
+  }
+
+  /** Forgets what is accepted at the front. */
+  trim(): void {
+    const first = this.#spans[0]
+    if (first === undefined || first.state !== 'accepted') return
+    this.#counts.accepted -= first.end - first.start
+    this.#spans.shift()
+  }
+
   /** Joins the spans at `from` to `to` (included) with their neighbours where they have the same fate. */
   join(from: number, to: number): void {
     const spans = this.#spans
@@ -97,12 +155,16 @@ export class SpanList {
     }
     if (kept < last) spans.splice(kept + 1, last - kept)
   }
+}
 
-  /** Drops the spans before `index`. */
-  dropBefore(index: number): void {
-    if (index === 1) this.#spans.shift()
-    else if (index > 0) this.#spans.splice(0, index)
-  }
+/** What a span is that nobody has touched. */
+const UNTOUCHED = {
+  at: Number.NEGATIVE_INFINITY,
+  since: 0,
+  order: 0,
+  firstOrder: 0,
+  handedBack: false,
+  reason: '',
 }
 
 function alike(left: Span, right: Span): boolean {

@@ -1,3 +1,4 @@
+import type { DueRange, ExhaustedMessage, PositionRange } from './positions.ts'
 import type { CursorRecord } from './record.ts'
 import { type Span, SpanList, type SpanState } from './spans.ts'
 
@@ -8,26 +9,6 @@ export interface TrackerTerms {
   readonly maxAttempts: number | null
   /** Acceptances are not to be written down before {@link DeliveryTracker.commit}. */
   readonly commitsExplicitly: boolean
-}
-
-/** Consecutive positions. */
-export interface PositionRange {
-  readonly start: number
-  /** Behind the last one. */
-  readonly end: number
-}
-
-/** Consecutive positions that were handed out equally often. */
-export interface DueRange extends PositionRange {
-  readonly attempts: number
-}
-
-/** A message that was handed out as often as it may be. */
-export interface ExhaustedMessage {
-  readonly position: number
-  readonly attempts: number
-  /** Why its last attempt failed. */
-  readonly reason: string
 }
 
 /** Spans from which on nothing new is handed out, so that the record of a cursor stays small: the fate of some messages has to become clear first. */
@@ -54,8 +35,6 @@ const LEASE_ENDED = 'Its lease ended before it was accepted.'
  */
 export class DeliveryTracker {
   readonly #spans = new SpanList()
-  /** Messages in each state. */
-  readonly #counts: Record<SpanState, number> = { out: 0, waiting: 0, exhausted: 0, burying: 0, done: 0, accepted: 0 }
   #terms: TrackerTerms = { leaseMs: LEASE_MS, maxAttempts: null, commitsExplicitly: false }
   #top: number
   #stretch = 0
@@ -69,7 +48,7 @@ export class DeliveryTracker {
     this.#top = record.watermark
     for (const { count, attempts } of record.spans)
       this.#append(count, attempts === 0 ? 'accepted' : 'waiting', attempts)
-    this.#tidy()
+    this.#spans.tidy()
   }
 
   /** The first position that is not accepted, or whose acceptance is not to be written down yet. */
@@ -84,13 +63,13 @@ export class DeliveryTracker {
 
   /** Messages that the owner has and did not answer. */
   get out(): number {
-    return this.#counts.out
+    return this.#spans.count('out')
   }
 
   /** Messages that were handed out, to this owner or an earlier one, and are not accepted. */
   get unaccepted(): number {
-    const { out, waiting, exhausted, burying } = this.#counts
-    return out + waiting + exhausted + burying
+    const spans = this.#spans
+    return spans.count('out') + spans.count('waiting') + spans.count('exhausted') + spans.count('burying')
   }
 
   /** Whether the record has room for the fate of more messages. */
@@ -113,7 +92,7 @@ export class DeliveryTracker {
   begin(terms: TrackerTerms): void {
     this.release()
     this.#terms = terms
-    this.#forEach('waiting', (span) => this.#fail(span, OWNER_LEFT, AT_ONCE))
+    this.#spans.forEach('waiting', (span) => this.#fail(span, OWNER_LEFT, AT_ONCE))
   }
 
   /**
@@ -126,12 +105,12 @@ export class DeliveryTracker {
       span.order = 0
       span.firstOrder = 0
       if (span.state === 'accepted' || span.state === 'burying') continue
-      this.#set(span, 'waiting')
+      this.#spans.set(span, 'waiting')
       span.at = AT_ONCE
       span.handedBack = false
       span.reason = ''
     }
-    this.#tidy()
+    this.#spans.tidy()
     this.#stretchEnd = -1
     this.#reached = 0
     this.#disordered = false
@@ -146,9 +125,8 @@ export class DeliveryTracker {
     const order = this.#continue(this.#top, this.#top + count)
     const { last } = this.#spans
     if (last !== undefined && !deferred && this.#sharesLease(last, order, now)) {
-      last.end += count
+      this.#spans.lengthen(last, count)
       last.at = now + this.#terms.leaseMs
-      this.#counts.out += count
       this.#top += count
       return
     }
@@ -162,8 +140,8 @@ export class DeliveryTracker {
   /** Hands out the first `count` messages of what is due, with an attempt more. They reach the owner later; see {@link deferred}. */
   handOutAgain(due: DueRange, count: number): void {
     const end = due.start + count
-    const span = this.#isolate(due.start, end)
-    this.#set(span, 'out')
+    const span = this.#spans.cut(due.start, end)
+    this.#spans.set(span, 'out')
     span.attempts++
     span.order = this.#continue(due.start, end)
     if (span.firstOrder === 0) span.firstOrder = span.order
@@ -232,7 +210,7 @@ export class DeliveryTracker {
       if (before.order === 0 || !isAnswerable(before)) continue
       if (before.order < order || (before.order === order && before.end <= position)) accepted += this.#accept(before)
     }
-    this.#tidy(0, through)
+    this.#spans.tidy(0, through)
     return accepted
   }
 
@@ -246,13 +224,13 @@ export class DeliveryTracker {
       return this.#acceptFirst(span, position + 1)
     const own = this.#spans.isolate(index, position, position + 1)
     this.#accept(this.#spans.at(own))
-    this.#tidy(own, own)
+    this.#spans.tidy(own, own)
     return 1
   }
 
   /** What was accepted so far is to be written down. Nothing to do unless that is explicit. */
   commit(): void {
-    this.#forEach('done', (span) => this.#settle(span))
+    this.#spans.forEach('done', (span) => this.#settle(span))
   }
 
   /**
@@ -269,7 +247,7 @@ export class DeliveryTracker {
     const own = this.#spans.isolate(index, position, position + 1)
     this.#fail(this.#spans.at(own), reason, at)
     this.#spans.at(own).handedBack = true
-    this.#tidy(own, own)
+    this.#spans.tidy(own, own)
     return true
   }
 
@@ -282,14 +260,14 @@ export class DeliveryTracker {
     const own = this.#spans.isolate(index, position, position + 1)
     this.#spans.at(own).since = now
     this.#spans.at(own).at = now + this.#terms.leaseMs
-    this.#tidy(own, own)
+    this.#spans.tidy(own, own)
     return true
   }
 
   /** Ends the leases whose time has come. @returns how many messages had one. */
   expire(now: number): number {
     let expired = 0
-    this.#forEach('out', (span) => {
+    this.#spans.forEach('out', (span) => {
       if (span.at > now) return
       expired += span.end - span.start
       this.#fail(span, LEASE_ENDED, now)
@@ -309,7 +287,7 @@ export class DeliveryTracker {
   /** The lowest messages that are to be handed out again by now, and those that begin within so many positions behind the first of them. */
   due(now: number, within: number): readonly DueRange[] {
     const due: DueRange[] = []
-    if (this.#counts.waiting === 0) return due
+    if (this.#spans.count('waiting') === 0) return due
     for (const { state, at, start, end, attempts } of this.#spans) {
       if (due.length > 0 && start - due[0].start >= within) break
       if (state === 'waiting' && at <= now) due.push({ start, end, attempts })
@@ -319,11 +297,11 @@ export class DeliveryTracker {
 
   /** Takes the lowest exhausted message to be buried; `null` if there is none. Its burial ends with {@link buried} or {@link unburied}. */
   bury(): ExhaustedMessage | null {
-    if (this.#counts.exhausted === 0) return null
+    if (this.#spans.count('exhausted') === 0) return null
     for (const { state, start } of this.#spans) {
       if (state !== 'exhausted') continue
-      const span = this.#isolate(start, start + 1)
-      this.#set(span, 'burying')
+      const span = this.#spans.cut(start, start + 1)
+      this.#spans.set(span, 'burying')
       return { position: start, attempts: span.attempts, reason: span.reason }
     }
     return null
@@ -331,14 +309,14 @@ export class DeliveryTracker {
 
   /** A message is in the dead-letter channel: it counts as accepted. */
   buried(position: number): void {
-    this.#forEach('burying', (span) => {
+    this.#spans.forEach('burying', (span) => {
       if (span.start === position) this.#settle(span)
     })
   }
 
   /** A message could not be buried: it is exhausted as before, unless the owner that there is now takes more attempts. */
   unburied(position: number): void {
-    this.#forEach('burying', (span) => {
+    this.#spans.forEach('burying', (span) => {
       if (span.start === position) this.#fail(span, span.reason, AT_ONCE)
     })
   }
@@ -360,70 +338,38 @@ export class DeliveryTracker {
       skipped += position - this.#top
       this.#append(position - this.#top, 'accepted', 0)
     }
-    this.#tidy()
+    this.#spans.tidy()
     return skipped
   }
 
   #append(count: number, state: SpanState, attempts: number): Span {
-    const span: Span = {
-      start: this.#top,
-      end: this.#top + count,
-      state,
-      attempts,
-      at: AT_ONCE,
-      since: 0,
-      order: 0,
-      firstOrder: 0,
-      handedBack: false,
-      reason: '',
-    }
-    this.#spans.push(span)
-    this.#counts[state] += count
+    const span = this.#spans.append(this.#top, count, state, attempts)
     this.#top += count
     return span
   }
 
-  #isolate(start: number, end: number): Span {
-    return this.#spans.at(this.#spans.isolate(this.#spans.find(start), start, end))
-  }
-
-  #set(span: Span, state: SpanState): void {
-    const count = span.end - span.start
-    this.#counts[span.state] -= count
-    this.#counts[state] += count
-    span.state = state
-  }
-
   /** Accepted by the owner. @returns how many messages. */
   #accept(span: Span): number {
-    if (!this.#terms.commitsExplicitly) return this.#settle(span)
-    this.#set(span, 'done')
-    return span.end - span.start
+    return this.#terms.commitsExplicitly ? this.#spans.set(span, 'done') : this.#settle(span)
   }
 
   #settle(span: Span): number {
-    this.#set(span, 'accepted')
     span.attempts = 0
-    return span.end - span.start
+    return this.#spans.set(span, 'accepted')
   }
 
   /** The messages of the first span up to a position are accepted: the plain case, without a new span. */
   #acceptFirst(span: Span, end: number): number {
     const count = end - span.start
-    this.#counts[span.state] -= count
-    if (end < span.end) {
-      span.start = end
-    } else {
-      this.#spans.dropBefore(1)
-      this.#trim()
-    }
+    this.#spans.shorten(span, end)
+    this.#spans.trim()
     return count
   }
 
   #fail(span: Span, reason: string, at: number): void {
     const { maxAttempts } = this.#terms
     const exhausted = maxAttempts !== null && span.attempts >= maxAttempts
-    this.#set(span, exhausted ? 'exhausted' : 'waiting')
+    this.#spans.set(span, exhausted ? 'exhausted' : 'waiting')
     span.at = at
     span.reason = exhausted ? reason : ''
   }
@@ -448,33 +394,12 @@ export class DeliveryTracker {
       last !== undefined && isDeferred(last) && last.attempts === 1;
       last = this.#spans.last
     ) {
-      this.#counts.out -= last.end - last.start
       this.#top = last.start
-      this.#spans.pop()
+      this.#spans.drop(last)
     }
     for (const span of this.#spans) {
       if (isDeferred(span) && span.attempts > 1) span.attempts--
     }
-  }
-
-  /** Does something with each span of a state, and joins what is alike afterwards. */
-  #forEach(state: SpanState, change: (span: Span) => void): void {
-    if (this.#counts[state] === 0) return
-    for (const span of this.#spans) if (span.state === state) change(span)
-    this.#tidy()
-  }
-
-  #tidy(from = 0, to = this.#spans.length - 1): void {
-    this.#spans.join(from, to)
-    this.#trim()
-  }
-
-  #trim(): void {
-    if (this.#spans.length === 0) return
-    const first = this.#spans.at(0)
-    if (first.state !== 'accepted') return
-    this.#counts.accepted -= first.end - first.start
-    this.#spans.dropBefore(1)
   }
 }
 
