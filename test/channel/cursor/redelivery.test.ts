@@ -1,6 +1,8 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import {
+  CURSOR_DEAD_LETTER_FAILED,
+  CURSOR_DEAD_LETTERED,
   CURSOR_REDELIVERED,
   type CursorRedelivered,
   CursorRegistry,
@@ -250,6 +252,44 @@ describe('a message that was delivered maxAttempts times', () => {
     expect(payloadsOf(found[0].run)).toEqual(['1'])
     session.acceptOne(0n)
     expect(registry.lowestUnaccepted).toBe(2n)
+  })
+
+  it('is said on a diagnostics channel, buried or not', async () => {
+    const said: [unknown, unknown][] = []
+    const listen = (message: unknown, name: unknown): void => {
+      said.push([name, message])
+    }
+    subscribe(CURSOR_DEAD_LETTERED, listen)
+    subscribe(CURSOR_DEAD_LETTER_FAILED, listen)
+    const log = new TestLog()
+    log.publishCount(1)
+    const failure = storeFailed()
+    let calls = 0
+    const deadLetter = async (): Promise<void> => {
+      if (calls++ === 0) throw failure
+    }
+    const { session } = await taken(log, { maxAttempts: 1, deadLetter })
+    session.reject(0n, { reason: 'card expired' })
+    await pass(100)
+    unsubscribe(CURSOR_DEAD_LETTERED, listen)
+    unsubscribe(CURSOR_DEAD_LETTER_FAILED, listen)
+    const named = { channel: 'orders', cursor: 'billing' }
+    expect(said).toEqual([
+      [CURSOR_DEAD_LETTER_FAILED, { ...named, error: failure }],
+      [CURSOR_DEAD_LETTERED, { ...named, position: 0n, attempts: 1, reason: 'card expired' }],
+    ])
+  })
+
+  it('is passed over if the log does not have it any more', async () => {
+    const log = new TestLog()
+    log.publishCount(3)
+    const { letters: found, deadLetter } = letters()
+    const { session, registry } = await taken(log, { maxAttempts: 1, deadLetter })
+    log.removeBefore(2n)
+    session.reject(0n)
+    session.acceptOne(1n)
+    await settled()
+    expect([found, registry.lowestUnaccepted]).toEqual([[], 2n])
   })
 
   it('goes there when its lease ends', async () => {

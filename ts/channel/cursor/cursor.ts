@@ -6,8 +6,8 @@ import { CursorVoice } from './diagnostics.ts'
 import type { CursorLog } from './feed.ts'
 import { type CursorRecord, encodeRecord } from './record.ts'
 import { CursorSession } from './session.ts'
-import { type CursorTerms, checkTerms } from './terms.ts'
-import { DeliveryTracker, LEASE_MS } from './tracker.ts'
+import { type CursorTerms, checkTerms, LEASE_MS } from './terms.ts'
+import { DeliveryTracker } from './tracker.ts'
 
 /** What a cursor has accepted, and how far it is behind. */
 export interface CursorStatus {

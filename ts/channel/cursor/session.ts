@@ -5,8 +5,8 @@ import { CheckpointSchedule } from './checkpoint-policy.ts'
 import type { CheckpointWriter } from './checkpoint-writer.ts'
 import type { CursorVoice } from './diagnostics.ts'
 import { type CursorLog, Feed } from './feed.ts'
-import { type CursorTerms, MOST_IN_FLIGHT } from './terms.ts'
-import { type DeliveryTracker, LEASE_MS } from './tracker.ts'
+import { type CursorTerms, LEASE_MS, MOST_IN_FLIGHT } from './terms.ts'
+import type { DeliveryTracker } from './tracker.ts'
 
 /** What a session has of its cursor. */
 export interface SessionSurroundings {

@@ -25,6 +25,9 @@ export interface Span {
   reason: string
 }
 
+/** When the lease ends of what was handed out and has not reached the owner yet. */
+export const NOT_DELIVERED = Number.POSITIVE_INFINITY
+
 /** Spans in order and without gaps: each begins where the one before it ends. */
 export class SpanList {
   #spans: Span[] = []
@@ -179,4 +182,19 @@ function alike(left: Span, right: Span): boolean {
     left.handedBack === right.handedBack &&
     left.reason === right.reason
   )
+}
+
+/** Whether the owner accepted it, written down or not. */
+export function isAccepted({ state }: Span): boolean {
+  return state === 'accepted' || state === 'done'
+}
+
+/** Whether it was handed out and has not reached the owner yet. */
+export function isDeferred({ state, at }: Span): boolean {
+  return state === 'out' && at === NOT_DELIVERED
+}
+
+/** Whether a cumulative acceptance means it too: the owner has it, or had it until its lease ended. */
+export function isAnswerable({ state, handedBack }: Span): boolean {
+  return state === 'out' || (!handedBack && (state === 'waiting' || state === 'exhausted' || state === 'burying'))
 }

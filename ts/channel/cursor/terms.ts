@@ -32,7 +32,7 @@ export interface CursorTerms {
   readonly maxInFlight: number
   /** Default `'message'`. */
   readonly checkpoint?: CheckpointPolicy | undefined
-  /** Milliseconds that a delivery may stay unaccepted. Default 30,000. */
+  /** Milliseconds that a delivery may stay unaccepted. Default {@link LEASE_MS}. */
   readonly leaseMs?: number | undefined
   /** Default: no limit. */
   readonly maxAttempts?: number | undefined
@@ -42,6 +42,9 @@ export interface CursorTerms {
    */
   readonly deadLetter?: ((message: DeadLetter) => Promise<void>) | undefined
 }
+
+/** The lease of deliveries where nobody says another one, in milliseconds. */
+export const LEASE_MS = 30_000
 
 /** So that what is known of messages in flight fits into one value of a store. */
 export const MOST_IN_FLIGHT = 16_384

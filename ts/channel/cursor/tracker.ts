@@ -1,6 +1,7 @@
 import type { DueRange, ExhaustedMessage, PositionRange } from './positions.ts'
 import type { CursorRecord } from './record.ts'
-import { type Span, SpanList, type SpanState } from './spans.ts'
+import { isAccepted, isAnswerable, isDeferred, NOT_DELIVERED, type Span, SpanList, type SpanState } from './spans.ts'
+import { LEASE_MS } from './terms.ts'
 
 /** What the owner of a cursor set for its deliveries. */
 export interface TrackerTerms {
@@ -16,13 +17,8 @@ export const MOST_SPANS = 8_192
 
 /** Hand-outs that follow each other within this part of a lease share its end: it comes later by so much at most, and many small runs make few spans. */
 const SHARED_LEASE = 1 / 64
-/** The lease of what was handed out and has not reached the owner yet. */
-const NOT_DELIVERED = Number.POSITIVE_INFINITY
 /** Due, whatever the time is. */
 const AT_ONCE = Number.NEGATIVE_INFINITY
-
-/** The lease of deliveries where nobody says another one, in milliseconds. */
-export const LEASE_MS = 30_000
 
 const OWNER_LEFT = 'Its subscription ended before it was accepted.'
 const LEASE_ENDED = 'Its lease ended before it was accepted.'
@@ -401,17 +397,4 @@ export class DeliveryTracker {
       if (isDeferred(span) && span.attempts > 1) span.attempts--
     }
   }
-}
-
-function isAccepted({ state }: Span): boolean {
-  return state === 'accepted' || state === 'done'
-}
-
-function isDeferred({ state, at }: Span): boolean {
-  return state === 'out' && at === NOT_DELIVERED
-}
-
-/** Whether a cumulative acceptance means it too: the owner has it, or had it until its lease ended. */
-function isAnswerable({ state, handedBack }: Span): boolean {
-  return state === 'out' || (!handedBack && (state === 'waiting' || state === 'exhausted' || state === 'burying'))
 }
