@@ -39,11 +39,12 @@ export interface ChannelLogOptions {
 /** What is collected for a commit, of one schema. */
 class Collected implements Commit {
   outcome: Commit['outcome'] = null
-  readonly batch = new LogBatch()
+  readonly batch: LogBatch
   readonly claims: BatchClaims
   readonly schemaId: Uint8Array
 
-  constructor(owner: number, schemaId: Uint8Array) {
+  constructor(owner: number, schemaId: Uint8Array, before: LogBatch | null) {
+    this.batch = new LogBatch(before)
     this.claims = new BatchClaims(owner)
     this.schemaId = schemaId
   }
@@ -73,6 +74,8 @@ export class ChannelLog {
   /** What waits for the commit that is underway; each of one schema. */
   #collected: Collected[] = []
   #collectedBytes = 0
+  /** Only its size counts. */
+  #lastBatch: LogBatch | null = null
   #committing = false
   #scheduled = false
   #closed = false
@@ -263,7 +266,7 @@ export class ChannelLog {
   #collecting(schemaId: Uint8Array): Collected {
     const last = this.#collected.at(-1)
     if (last !== undefined && last.schemaId === schemaId) return last
-    const collected = new Collected(this.#source.nextOwner(), schemaId)
+    const collected = new Collected(this.#source.nextOwner(), schemaId, this.#lastBatch)
     this.#collected.push(collected)
     return collected
   }
@@ -297,6 +300,7 @@ export class ChannelLog {
 
   #stored(collected: Collected): void {
     const { batch, claims, schemaId } = collected
+    this.#lastBatch = batch
     const first = this.#next
     const run = batch.run()
     this.#recent.push({ run, first, schemaId })

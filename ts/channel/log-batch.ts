@@ -3,19 +3,32 @@ import { Column, HEAD_WIDTH, ROW_WIDTH } from '../protocol/index.ts'
 import { rowOffset } from './one-message-run.ts'
 import type { MessageRun } from './run.ts'
 
-const FIRST_BYTES = 1_024
-const FIRST_ROWS = 8
+const LEAST_BYTES = 1_024
+const LEAST_ROWS = 8
+/** About what a record without a payload takes. */
+const LEAST_RECORD_BYTES = 64
+/** A batch begins no larger than this, however large the one before was. */
+const MOST_FIRST_BYTES = 256 * 1024
 
 /**
  * Messages on their way into a log, as the records that are stored and as a run that is delivered once they are: one memory, copied into once. The copy is needed, since a published run is lent
  * for one call and a commit takes longer.
  */
 export class LogBatch {
-  #bytes = Buffer.allocUnsafeSlow(FIRST_BYTES)
+  #bytes: Buffer
   #used = 0
-  #columns = new Int32Array(HEAD_WIDTH + FIRST_ROWS * ROW_WIDTH)
-  #ends = new Uint32Array(FIRST_ROWS)
+  #columns: Int32Array
+  #ends: Uint32Array
   #count = 0
+
+  /** @param before The batch before this one, which is likely to be about as large. */
+  constructor(before: LogBatch | null = null) {
+    const bytes = Math.min(MOST_FIRST_BYTES, Math.max(LEAST_BYTES, before?.length ?? 0))
+    const rows = Math.max(LEAST_ROWS, Math.min(before?.count ?? 0, bytes / LEAST_RECORD_BYTES))
+    this.#bytes = Buffer.allocUnsafeSlow(bytes)
+    this.#columns = new Int32Array(HEAD_WIDTH + Math.ceil(rows) * ROW_WIDTH)
+    this.#ends = new Uint32Array(Math.ceil(rows))
+  }
 
   /** Messages in it. */
   get count(): number {
