@@ -36,6 +36,12 @@ export interface ChannelLogOptions {
   readonly claimsTtlMs: number
 }
 
+/** Bytes and messages of a batch. */
+interface BatchSize {
+  readonly length: number
+  readonly count: number
+}
+
 /** What is collected for a commit, of one schema. */
 class Collected implements Commit {
   outcome: Commit['outcome'] = null
@@ -43,7 +49,7 @@ class Collected implements Commit {
   readonly claims: BatchClaims
   readonly schemaId: Uint8Array
 
-  constructor(owner: number, schemaId: Uint8Array, before: LogBatch | null) {
+  constructor(owner: number, schemaId: Uint8Array, before: BatchSize | null) {
     this.batch = new LogBatch(before)
     this.claims = new BatchClaims(owner)
     this.schemaId = schemaId
@@ -74,8 +80,7 @@ export class ChannelLog {
   /** What waits for the commit that is underway; each of one schema. */
   #collected: Collected[] = []
   #collectedBytes = 0
-  /** Only its size counts. */
-  #lastBatch: LogBatch | null = null
+  #lastBatch: BatchSize | null = null
   #committing = false
   #scheduled = false
   #closed = false
@@ -300,7 +305,7 @@ export class ChannelLog {
 
   #stored(collected: Collected): void {
     const { batch, claims, schemaId } = collected
-    this.#lastBatch = batch
+    this.#lastBatch = { length: batch.length, count: batch.count }
     const first = this.#next
     const run = batch.run()
     this.#recent.push({ run, first, schemaId })

@@ -22,7 +22,7 @@ export class LogBatch {
   #count = 0
 
   /** @param before The batch before this one, which is likely to be about as large. */
-  constructor(before: LogBatch | null = null) {
+  constructor(before: { readonly length: number; readonly count: number } | null = null) {
     const bytes = Math.min(MOST_FIRST_BYTES, Math.max(LEAST_BYTES, before?.length ?? 0))
     const rows = Math.max(LEAST_ROWS, Math.min(before?.count ?? 0, bytes / LEAST_RECORD_BYTES))
     this.#bytes = Buffer.allocUnsafeSlow(bytes)
