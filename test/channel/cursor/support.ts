@@ -167,6 +167,8 @@ export class TestTarget implements CursorTarget {
   readonly runs: number[] = []
   readonly ends: LiminalError[] = []
   readonly fences: LiminalError[] = []
+  /** What all runs have to have. */
+  schemaId: Uint8Array = SCHEMA
   /** What it does with a delivery beyond writing it down; `false`: it does not take it. */
   onDeliver: (logged: Logged, count: number) => boolean = () => true
   behind: Promise<void> | null = null
@@ -174,7 +176,7 @@ export class TestTarget implements CursorTarget {
   #onRoom: (() => void) | null = null
 
   deliver(run: MessageRun, schemaId: Uint8Array, logged: Logged): boolean {
-    if (schemaId !== SCHEMA) throw new Error('The schema id is not that of the run.')
+    if (Buffer.compare(schemaId, this.schemaId) !== 0) throw new Error('The schema id is not that of the run.')
     const { position, attempt } = logged
     const payloads = payloadsOf(run)
     for (const [index, payload] of payloads.entries()) {
