@@ -3,7 +3,7 @@
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { KeyRun, RUN_KEYS, randomBelow } from './keys.ts'
+import { KeyRun, RUN_KEYS, randomBelow, TURN_RUNS } from './keys.ts'
 import { makeSubject, SUBJECTS, type Subject } from './subjects.ts'
 
 /** What a child prints. Rates are of keys that are claimed, and completed if they were fresh. */
@@ -31,8 +31,6 @@ export interface Measurement {
   readonly longestCallMs: number
 }
 
-/** Runs of a turn: what a socket's chunk of 64 KiB brings. */
-const TURN_RUNS = 5
 const ROUNDS = 15
 const ROUND_RUNS = 256
 /** Room for what the rounds add, so that no key gives way. */

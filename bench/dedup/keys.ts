@@ -3,6 +3,8 @@ import { Column, HEAD_WIDTH, ROW_WIDTH } from '../../ts/protocol/index.ts'
 /** Keys of a run, and bytes of a key: as long as a UUID. */
 export const RUN_KEYS = 64
 export const KEY_BYTES = 36
+/** Runs of a turn of the event loop: what a socket's chunk of 64 KiB brings. */
+export const TURN_RUNS = 5
 /** Bytes from one key to the next: as if they lay in frames of 202 bytes. */
 const STRIDE = 202
 const DIGITS = Buffer.from('0123456789abcdef')

@@ -25,7 +25,7 @@ if (values.json) console.log(JSON.stringify(report, null, 2))
 else print(report)
 process.exitCode = report.verdicts.every(({ met }) => met) ? 0 : 1
 
-async function measure(): Promise<Pick<Report, 'measurements' | 'restored' | 'verdicts'>> {
+async function measure(): Promise<Omit<Report, 'node' | 'platform'>> {
   const measurements: Measurement[] = []
   for (const keys of sizes) {
     for (const subject of SUBJECTS) measurements.push(await child('child.ts', subject, keys))
@@ -34,15 +34,16 @@ async function measure(): Promise<Pick<Report, 'measurements' | 'restored' | 've
   for (let again = 1; again < PAUSE_ATTEMPTS && pauseMissed(verdicts()); again++) {
     measurements.push(await child('child.ts', 'native', Math.max(...sizes)))
   }
+  const control = await child('control.ts', Math.max(...sizes))
   const restored: Restored[] = []
   for (const subject of ['native', 'typescript']) restored.push(await child('restore.ts', subject, sizes[0]))
-  return { measurements, restored, verdicts: verdicts() }
+  return { measurements, restored, control, verdicts: verdicts() }
 }
 
-async function child(file: string, subject: string, keys: number) {
-  if (!values.json) console.error(`${file.replace('.ts', '')} ${subject} ${keys} ...`)
+async function child(file: string, ...args: readonly (string | number)[]) {
+  if (!values.json) console.error(`${[file.replace('.ts', ''), ...args].join(' ')} ...`)
   const script = fileURLToPath(new URL(file, import.meta.url))
-  const options = ['--expose-gc', `--max-old-space-size=${HEAP_MB}`, '--import', 'tsx', script, subject, String(keys)]
+  const options = ['--expose-gc', `--max-old-space-size=${HEAP_MB}`, '--import', 'tsx', script, ...args.map(String)]
   const { stdout } = await run(process.execPath, options)
   return JSON.parse(stdout)
 }

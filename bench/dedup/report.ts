@@ -20,6 +20,8 @@ export interface Report {
   readonly platform: string
   readonly measurements: readonly Measurement[]
   readonly restored: readonly Restored[]
+  /** The longest pause of a process beside it that only computes, in turns of the same length: what the machine adds. */
+  readonly control: { readonly longestPauseMs: number }
   readonly verdicts: readonly Verdict[]
 }
 
@@ -56,7 +58,7 @@ export function judge(measurements: readonly Measurement[]): Verdict[] {
 }
 
 /** The report for people. */
-export function print({ node, platform, measurements, restored, verdicts }: Report): void {
+export function print({ node, platform, measurements, restored, control, verdicts }: Report): void {
   console.log(`Node ${node}, ${platform}; keys of 36 bytes in runs of 64, claimed and completed\n`)
   console.log(
     'keys        subject     mixed/s     inserts/s   single/s    B/key   RSS B/key  longest pause   computing',
@@ -70,7 +72,7 @@ export function print({ node, platform, measurements, restored, verdicts }: Repo
     console.log(`${start}${rates}  ${bytes}  ${pauses.join(' ')}`)
   }
   for (const { subject, keys, ms } of restored) console.log(`\nrestoring ${keys} keys, ${subject}: ${ms.toFixed(0)} ms`)
-  console.log('')
+  console.log(`\nlongest pause of a process that only computes: ${control.longestPauseMs.toFixed(1)} ms\n`)
   for (const { threshold, keys, measured, met } of verdicts) {
     console.log(`${met ? 'met   ' : 'MISSED'} ${threshold} (${keys} keys): ${measured.toFixed(2)}`)
   }
