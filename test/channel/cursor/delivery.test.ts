@@ -71,6 +71,38 @@ describe('a cursor delivers', () => {
     expect(session.inFlight).toBe(4)
   })
 
+  it('without keeping everything else from being done', async () => {
+    const log = new TestLog()
+    log.publishCount(2_000)
+    const registry = await CursorRegistry.open(log)
+    const target = new TestTarget()
+    const session = registry.findOrCreate('billing', 0n).acquire(termsOf(target, { maxInFlight: 5 }))
+    const done = new Deferred<void>()
+    target.onDeliver = ({ position }, count) => {
+      session.accept(position + BigInt(count - 1))
+      if (target.received.length === 2_000) done.resolve()
+      return true
+    }
+    await session.ready
+    let turns = 0
+    const immediate = (): void => {
+      turns++
+      if (target.received.length < 2_000) setImmediate(immediate)
+    }
+    setImmediate(immediate)
+    await done.promise
+    expect(turns).toBeGreaterThan(10)
+  })
+
+  it('one run for the room that the acceptances of one turn make', async () => {
+    const log = new TestLog()
+    log.publishCount(10)
+    const { target, session } = await taken(log, { maxInFlight: 4 })
+    for (let position = 0n; position < 4n; position++) session.acceptOne(position)
+    await settled()
+    expect(target.runs).toEqual([4, 4])
+  })
+
   it('again what was rejected before anything new', async () => {
     const log = new TestLog()
     log.publishCount(10)

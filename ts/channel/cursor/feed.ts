@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Backoff, drawDelay } from '../../backoff.ts'
 import { Deferred } from '../../deferred.ts'
 import { LiminalError } from '../../errors.ts'
@@ -38,6 +39,8 @@ export interface FeedOptions {
 const PAGE_BYTES = 1024 * 1024
 /** Messages that are to be handed out again are read, and written down, together if they lie so close. */
 const REDELIVERED_TOGETHER = 256
+/** A log that is read from memory, by an owner that accepts at once, would leave no time for anything else. */
+const STEPS_PER_TURN = 16
 const BACKOFF: Backoff = { baseMs: 50, maxMs: 5_000 }
 
 /**
@@ -74,8 +77,13 @@ export class Feed {
   /** Something changed that may let deliveries go on. */
   wake(): void {
     if (!this.#open) return
-    if (this.#running) this.#again = true
-    else this.#run()
+    if (this.#running) {
+      this.#again = true
+      return
+    }
+    this.#running = true
+    // What is accepted in this turn makes room for one run, and not for one of each message.
+    queueMicrotask(() => this.#run())
   }
 
   /** Something will be due at a time on the clock of `performance.now()`. */
@@ -102,11 +110,13 @@ export class Feed {
   }
 
   async #run(): Promise<void> {
-    this.#running = true
     try {
+      let steps = 0
       do {
         this.#again = false
-        while (this.#open && (await this.#step())) {}
+        while (this.#open && (await this.#step())) {
+          if (++steps % STEPS_PER_TURN === 0) await nextTurn()
+        }
       } while (this.#open && this.#again)
     } catch (error) {
       if (this.#open) this.#options.onFailed(toLiminalError(error))
