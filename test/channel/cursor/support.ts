@@ -113,7 +113,9 @@ export class TestLog implements CursorLog {
 
   /** Publishes messages as one run. */
   publish(...payloads: string[]): void {
-    this.#runs.push({ run: scannedRun(payloads), first: this.next, schemaId: SCHEMA })
+    const run = scannedRun(payloads)
+    if (run.count !== payloads.length) throw new Error(`${payloads.length} messages are too many for one run.`)
+    this.#runs.push({ run, first: this.next, schemaId: SCHEMA })
     this.next += BigInt(payloads.length)
     for (const listener of this.#listeners) listener(this.next)
   }
