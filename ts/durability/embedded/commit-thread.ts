@@ -73,11 +73,6 @@ export class CommitThread {
     return failure
   }
 
-  /** Ends it at once. */
-  async terminate(): Promise<void> {
-    await this.#worker.terminate()
-  }
-
   #ask(message: ToCommitThread): Promise<FailureInThread | null> {
     const answered = new Deferred<FailureInThread | null>()
     if (this.#isOver) answered.resolve({ message: 'The thread of the store is gone.', code: null })

@@ -12,7 +12,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { invalidArgument } from '../../arguments.ts'
 import { LiminalError } from '../../errors.ts'
 import { storeFailure } from './failures.ts'
@@ -114,7 +114,20 @@ function checkSpace(path: string): void {
 /** Says that the directory holds a store from now on. */
 export function completeDirectory(path: string, { id }: StoreDirectory): void {
   syncDirectory(path)
+  syncAncestors(path)
   writeIdentity(path, { format: FORMAT_VERSION, id })
+}
+
+/** Directories that were made on the way, by whomever, are as good as missing after a power cut until those around them are synced. */
+function syncAncestors(path: string): void {
+  for (let at = resolve(path); at !== dirname(at); at = dirname(at)) {
+    try {
+      syncDirectory(dirname(at))
+    } catch {
+      // One that may not even be read was not made by this process or its like.
+      return
+    }
+  }
 }
 
 function readIdentity(path: string): Identity | null {

@@ -14,7 +14,8 @@ const INITIAL_BYTES = 16 * 1024
  * events go, or nothing.
  */
 export class WriteBatch {
-  #bytes = Buffer.alloc(INITIAL_BYTES)
+  #memory = new ArrayBuffer(INITIAL_BYTES)
+  #bytes = Buffer.from(this.#memory)
   #length = 0
 
   /** @param storeKeys the encoded keys of the changes, in their order. */
@@ -28,11 +29,11 @@ export class WriteBatch {
 
   /** All that was added, which is the receiver's from now on. */
   take(): ArrayBuffer {
-    const { buffer } = this.#bytes
-    const bytes = buffer instanceof ArrayBuffer ? buffer : new ArrayBuffer(0)
-    this.#bytes = Buffer.alloc(0)
+    const taken = this.#memory
+    this.#memory = new ArrayBuffer(0)
+    this.#bytes = Buffer.from(this.#memory)
     this.#length = 0
-    return bytes
+    return taken
   }
 
   #addChange(change: StoreWrite, storeKey: Uint8Array): void {
@@ -88,8 +89,8 @@ export class WriteBatch {
   #reserve(more: number): void {
     const needed = this.#length + more
     if (needed <= this.#bytes.length) return
-    // Of its own: memory of the pool cannot be given away.
-    const larger = Buffer.from(new ArrayBuffer(Math.max(needed, this.#bytes.length * 2, INITIAL_BYTES)))
+    this.#memory = new ArrayBuffer(Math.max(needed, this.#bytes.length * 2, INITIAL_BYTES))
+    const larger = Buffer.from(this.#memory)
     this.#bytes.copy(larger, 0, 0, this.#length)
     this.#bytes = larger
   }
