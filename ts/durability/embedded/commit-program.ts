@@ -86,6 +86,8 @@ let streams = workerData.streams
 let db = null
 let file = null
 let syncTimer = null
+// Why the last sync in time has failed: until one succeeds nothing is acknowledged that would wait for the next.
+let unsynced = null
 
 // A write that is refused alone; whatever else is thrown ends the commit.
 class Refused extends Error {
@@ -338,6 +340,7 @@ function commit(batches) {
   const refused = []
   let writes = 0
   try {
+    if (unsynced !== null && flush() !== null) throw Object.assign(new Error(unsynced.message), { code: unsynced.code })
     const all = new Stage()
     db.transactionSync(() => {
       for (const { bytes, count } of batches) {
@@ -367,14 +370,14 @@ function flush() {
   syncTimer = null
   try {
     fs.fdatasyncSync(file)
-    return null
+    unsynced = null
   } catch (error) {
-    return failureOf(error)
+    unsynced = failureOf(error)
   }
+  return unsynced
 }
 
 function syncInTime() {
-  // One that fails is tried again: what was written since is not on disk.
   if (flush() !== null) syncTimer = setTimeout(syncInTime, syncIntervalMs)
 }
 
