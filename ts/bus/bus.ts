@@ -272,6 +272,14 @@ export interface AskOptions extends WaitOptions {
   onCrash?: CrashPolicy
 }
 
+export interface ConversationRequestOptions extends AskOptions {
+  /**
+   * What this request is called in a durable conversation: 1 to 255 UTF-8 bytes without control characters. One that was used before asks nothing anew: it gets what became of that request, also
+   * after a restart. Default: a random one. `INVALID_ARGUMENT` where the conversation is not durable.
+   */
+  requestId?: string
+}
+
 export interface StreamOptions extends WaitOptions {
   /** Milliseconds that the loop waits for the next part at most, until `TIMEOUT`. Default 30,000. */
   timeoutMs?: number
@@ -292,7 +300,7 @@ export interface DispatchRequestOptions extends DispatchOptions {
 export interface ConverseOptions extends WaitOptions {
   /** Default `'json'`. */
   payload?: PayloadKind
-  /** What happens to requests whose participant crashes. Default `'fail'`: they fail, and the conversation with them. */
+  /** What happens to requests whose participant crashes. Default `'fail'`: they fail, and the conversation with them. Of a durable one: `'route-to-next'`. */
   onCrash?: CrashPolicy
   /** Milliseconds after which the conversation fails with `TIMEOUT`, whatever is underway. Default: never. */
   deadlineMs?: number
@@ -313,8 +321,13 @@ export interface ConverseOptions extends WaitOptions {
 export interface Conversation extends AsyncDisposable {
   readonly id: bigint
   readonly subject: string
-  /** Sends a message and waits for its own reply. Many may be underway; a late reply never answers another request. */
-  request<Reply = unknown>(value: unknown, options?: AskOptions): Promise<Reply>
+  /** What a durable conversation is called; `null` for one that is not. */
+  readonly key: string | null
+  /**
+   * Sends a message and waits for its own reply. Many may be underway; a late reply never answers another request. In a durable conversation the limits end the wait and not the request, which goes
+   * on until it is answered or the conversation is over: ask again with the same `requestId` for its reply.
+   */
+  request<Reply = unknown>(value: unknown, options?: ConversationRequestOptions): Promise<Reply>
   /** Sends a message that wants no reply. @throws LiminalError `CONVERSATION_CLOSED`. */
   send(value: unknown): void
   /** Sends a message and takes its reply in parts, see {@link Bus.stream}. */

@@ -45,6 +45,8 @@ export interface BusOptions {
   readonly maxPendingRequests?: number
   /** Events that each live conversation remembers for `LocalBus.conversations()`: requests, replies, crashes; not their contents. Default 0: none. */
   readonly conversationHistory?: number
+  /** Milliseconds that the replies of a durable conversation are kept once it is over; its key is free again afterwards. Default 86,400,000: 24 hours. */
+  readonly conversationRetentionMs?: number
   /** Subjects with a consumer group, at most; `LIMIT_EXCEEDED` past it. Default 65,536. */
   readonly maxGroups?: number
   /**
@@ -81,6 +83,7 @@ export const BUS_OPTIONS: readonly string[] = Object.keys({
   maxConversations: true,
   maxPendingRequests: true,
   conversationHistory: true,
+  conversationRetentionMs: true,
   maxGroups: true,
   maxMessageBytes: true,
   dataDir: true,
@@ -140,18 +143,28 @@ async function composeBus(options: BusOptions, stores: Stores | null): Promise<L
     await durable?.close(toLiminalError(error))
     throw error
   }
+  const conversations = new ConversationRegistry({
+    fallback: options.echoFallback ? participantFromBehaviour(echo, 'bytes') : null,
+    maxConversations: options.maxConversations,
+    maxPending: options.maxPendingRequests,
+    history: options.conversationHistory,
+    maxGroups: options.maxGroups,
+    processes,
+    journal: stores?.primary ?? null,
+    retentionMs: options.conversationRetentionMs,
+  })
+  try {
+    await conversations.recover()
+  } catch (error) {
+    await conversations.durable?.close()
+    await durable?.close(toLiminalError(error))
+    throw error
+  }
   return new LocalBus({
     channels,
     durable,
     stores,
-    conversations: new ConversationRegistry({
-      fallback: options.echoFallback ? participantFromBehaviour(echo, 'bytes') : null,
-      maxConversations: options.maxConversations,
-      maxPending: options.maxPendingRequests,
-      history: options.conversationHistory,
-      maxGroups: options.maxGroups,
-      processes,
-    }),
+    conversations,
     subscriptionQueue: options.subscriptionQueue ?? {},
     maxMessageBytes,
     leaseMs: options.leaseMs ?? 30_000,
@@ -202,6 +215,7 @@ function checkBusOptions(options: BusOptions): void {
   checkBoolean('echoFallback', options.echoFallback)
   checkInteger('maxMessageBytes', options.maxMessageBytes, 1)
   checkStore(options)
+  checkInteger('conversationRetentionMs', options.conversationRetentionMs, 0)
   checkOptions('idempotency', options.idempotency)
   checkOptions('subscriptionQueue', options.subscriptionQueue)
   checkInteger('subscriptionQueue.maxDeliveries', options.subscriptionQueue?.maxDeliveries, 1)

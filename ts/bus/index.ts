@@ -35,10 +35,12 @@ export {
   checkAskOptions,
   checkBehaviour,
   checkCloseReason,
+  checkConversationRequestOptions,
   checkConverseOptions,
   checkDispatchOptions,
   checkOverride,
   checkResponderGrace,
+  checkPlainRequestOptions,
   checkRespondOptions,
 } from './request-options.ts'
 export {

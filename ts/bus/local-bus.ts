@@ -23,6 +23,7 @@ import type {
   Bus,
   Channel,
   ChannelHandleOptions,
+  Conversation,
   ConverseOptions,
   DispatchRequestOptions,
   IsolatedRespondOptions,
@@ -37,6 +38,7 @@ import { Grace } from './grace.ts'
 import { LocalChannel } from './local-channel.ts'
 import { checkOpen, checkSize, closedError, type LocalContext } from './local-context.ts'
 import { causalOf, LocalConversation, requestReply, streamParts } from './local-conversation.ts'
+import { LocalDurableConversation, withoutJournal } from './local-durable-conversation.ts'
 import { LocalResponder } from './local-responder.ts'
 import type { SubscriptionQueueLimits } from './local-sink.ts'
 import { LocalWorker, type LocalWorkers } from './local-worker.ts'
@@ -212,11 +214,12 @@ export class LocalBus implements Bus {
     return this.#parts.conversations.processes
   }
 
-  async converse(subject: string, options: ConverseOptions = {}): Promise<LocalConversation> {
+  async converse(subject: string, options: ConverseOptions = {}): Promise<Conversation> {
     checkName('subject', subject)
     checkConverseOptions(options)
     checkOpen(this.#context)
     throwIfAborted(options.signal, `Opening a conversation with '${subject}'`)
+    if (options.durable === true) return await this.#converseDurably(subject, options)
     const { payload = 'json', onCrash, deadlineMs, idleTimeoutMs, causal } = options
     const over = new Outcome()
     const owner: ConversationOwner = {
@@ -229,6 +232,22 @@ export class LocalBus implements Bus {
       causal: causal === undefined ? undefined : causalOf(causal),
     })
     return new LocalConversation(this.#context, core, payload, onCrash, over)
+  }
+
+  async #converseDurably(subject: string, options: ConverseOptions): Promise<LocalDurableConversation> {
+    const { payload = 'json', onCrash = 'route-to-next', deadlineMs, idleTimeoutMs, causal, key } = options
+    const { durable } = this.#parts.conversations
+    if (durable === null) throw withoutJournal(subject)
+    const opening = durable.open(subject, {
+      key,
+      onCrash: actionOf(onCrash),
+      deadlineMs,
+      idleTimeoutMs,
+      causal: causal === undefined ? undefined : causalOf(causal),
+    })
+    const { timeoutMs, signal } = options
+    const conversation = await waitFor(opening, { timeoutMs, signal, what: `Opening a conversation with '${subject}'` })
+    return new LocalDurableConversation(this.#context, conversation, payload, onCrash)
   }
 
   respond<Request = unknown>(
@@ -312,6 +331,7 @@ export class LocalBus implements Bus {
     this.#parts.conversations.closeAll(error)
     this.#ending.abort(error)
     await Promise.all(threads)
+    await this.#parts.conversations.durable?.close()
     // What was published is stored and told before its subscriptions and its publishers are gone.
     await this.#parts.durable?.idle()
     this.#parts.channels.closeAll(error)

@@ -1,12 +1,12 @@
 import type { ConversationCore, Exchange } from '../conversation/index.ts'
 import { decodePayload, encodePayload, ownBytes, type PayloadKind } from '../payload.ts'
 import { type CausalContext, NO_CAUSE } from '../protocol/index.ts'
-import type { AskOptions, Conversation, StreamOptions } from './bus.ts'
+import type { AskOptions, Conversation, ConversationRequestOptions, StreamOptions } from './bus.ts'
 import { type CrashPolicy, compensated } from './compensation.ts'
 import { checkSize, type LocalContext } from './local-context.ts'
 import type { Outcome } from './outcome.ts'
 import { DEFAULT_PART_TIMEOUT_MS, Parts } from './parts.ts'
-import { checkAskOptions, checkCloseReason, checkOverride } from './request-options.ts'
+import { checkAskOptions, checkCloseReason, checkOverride, checkPlainRequestOptions } from './request-options.ts'
 import { nextTurn, spendTurn } from './turn.ts'
 
 /** Milliseconds that a request waits for its reply, unless told otherwise. */
@@ -93,6 +93,7 @@ export function streamParts<Part>(
 export class LocalConversation implements Conversation {
   readonly id: bigint
   readonly subject: string
+  readonly key = null
   readonly #context: LocalContext
   readonly #core: ConversationCore
   readonly #payload: PayloadKind
@@ -119,8 +120,8 @@ export class LocalConversation implements Conversation {
     return this.#over.watch()
   }
 
-  async request<Reply = unknown>(value: unknown, options: AskOptions = {}): Promise<Reply> {
-    checkAskOptions(options)
+  async request<Reply = unknown>(value: unknown, options: ConversationRequestOptions = {}): Promise<Reply> {
+    checkPlainRequestOptions(options)
     checkOverride(options.onCrash, this.#policy)
     const kind = options.payload ?? this.#payload
     // What a conversation that is over refuses, nobody has begun.

@@ -1,4 +1,5 @@
 import {
+  checkBoolean,
   checkCausal,
   checkInteger,
   checkKnownOptions,
@@ -13,6 +14,7 @@ import { MAX_TAGS } from '../routing/index.ts'
 import { checkDuration, checkSignal, checkWait } from '../waiting.ts'
 import type {
   AskOptions,
+  ConversationRequestOptions,
   ConverseOptions,
   DispatchRequestOptions,
   IsolatedRespondOptions,
@@ -24,15 +26,44 @@ import { actionOf, type CrashPolicy, checkCrashPolicy } from './compensation.ts'
 
 const ASK = ['timeoutMs', 'signal', 'causal', 'payload', 'onCrash']
 const DISPATCH = ['key', 'timeoutMs', 'signal', 'whenUnavailable', 'waitMs', 'maxAttempts', 'causal', 'payload']
-const CONVERSE = ['timeoutMs', 'signal', 'payload', 'onCrash', 'deadlineMs', 'idleTimeoutMs', 'causal']
+const CONVERSE = [
+  'timeoutMs',
+  'signal',
+  'payload',
+  'onCrash',
+  'deadlineMs',
+  'idleTimeoutMs',
+  'causal',
+  'durable',
+  'key',
+]
 const RESPOND = ['payload', 'signal', 'capacity', 'tags']
 const ISOLATED = ['isolated', 'payload', 'signal']
 const LONGEST_REASON = 1_024
 
 /** Checks the options of a request. @throws LiminalError `INVALID_ARGUMENT`. */
 export function checkAskOptions(options: AskOptions | StreamOptions): void {
+  checkRequest(options, ASK)
+}
+
+/** Checks the options of a request in a durable conversation. @throws LiminalError `INVALID_ARGUMENT`. */
+export function checkConversationRequestOptions(options: ConversationRequestOptions): void {
+  checkRequest(options, [...ASK, 'requestId'])
+  if (options.requestId !== undefined) checkName('requestId', options.requestId)
+}
+
+/** Checks the options of a request in a conversation that is not durable. @throws LiminalError `INVALID_ARGUMENT`. */
+export function checkPlainRequestOptions(options: ConversationRequestOptions): void {
+  checkConversationRequestOptions(options)
+  if (options.requestId === undefined) return
+  const message =
+    'requestId is for durable conversations: nothing is remembered of requests in others. Open the conversation with durable: true.'
+  throw new LiminalError('INVALID_ARGUMENT', message)
+}
+
+function checkRequest(options: AskOptions | StreamOptions, known: readonly string[]): void {
   checkOptions('options', options)
-  checkKnownOptions('options', options, ASK)
+  checkKnownOptions('options', options, known)
   checkWait(options)
   checkCausal('causal', options.causal)
   checkOneOf('payload', options.payload, ['json', 'bytes'])
@@ -75,6 +106,14 @@ export function checkConverseOptions(options: ConverseOptions): void {
   checkDuration('deadlineMs', options.deadlineMs)
   checkDuration('idleTimeoutMs', options.idleTimeoutMs)
   checkCausal('causal', options.causal)
+  checkBoolean('durable', options.durable)
+  if (options.key === undefined) return
+  checkName('key', options.key)
+  if (options.durable === true) return
+  throw new LiminalError(
+    'INVALID_ARGUMENT',
+    'key is what a durable conversation is called. Open it with durable: true.',
+  )
 }
 
 /** Checks the options of `respond`. @throws LiminalError `INVALID_ARGUMENT`. */

@@ -1,10 +1,11 @@
 import {
-  type AskOptions,
   type Conversation,
+  type ConversationRequestOptions,
   type CrashPolicy,
   checkAskOptions,
   checkCloseReason,
   checkOverride,
+  checkPlainRequestOptions,
   compensated,
   type StreamOptions,
 } from '../bus/index.ts'
@@ -21,6 +22,7 @@ import { streamParts } from './stream-parts.ts'
 export class RemoteConversation implements Conversation {
   readonly id: bigint
   readonly subject: string
+  readonly key = null
   readonly #core: ClientCore
   readonly #link: ConversationLink
   readonly #payload: PayloadKind
@@ -39,8 +41,8 @@ export class RemoteConversation implements Conversation {
     return this.#link.closed.promise
   }
 
-  async request<Reply = unknown>(value: unknown, options: AskOptions = {}): Promise<Reply> {
-    checkAskOptions(options)
+  async request<Reply = unknown>(value: unknown, options: ConversationRequestOptions = {}): Promise<Reply> {
+    checkPlainRequestOptions(options)
     checkOverride(options.onCrash, this.#policy)
     const {
       timeoutMs = DEFAULT_REPLY_TIMEOUT_MS,

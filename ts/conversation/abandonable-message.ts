@@ -1,6 +1,7 @@
 import type { LiminalError } from '../errors.ts'
 import type { CausalContext } from '../protocol/index.ts'
 import type { AbandonListener, ParticipantMessage, TakenListener } from './participant.ts'
+import type { MessageSteps } from './steps.ts'
 
 const RELEASED = new Uint8Array(0)
 
@@ -10,6 +11,10 @@ export interface MessageTerms {
   readonly deadline?: number | null | undefined
   readonly key?: string | null | undefined
   readonly inParts?: boolean | undefined
+  /** Default: whether whoever sends it waits for the result. */
+  readonly replyRequested?: boolean | undefined
+  /** Where its steps are recorded. Default: nowhere. */
+  readonly steps?: MessageSteps | null | undefined
 }
 
 /** A message on its way to a participant, until nobody waits for it any more. Its signal, the dearest part, is made when somebody looks at it: most behaviours do not. */
@@ -50,6 +55,10 @@ export class AbandonableMessage implements ParticipantMessage {
 
   get inParts(): boolean {
     return this.terms?.inParts ?? false
+  }
+
+  get steps(): MessageSteps | null {
+    return this.terms?.steps ?? null
   }
 
   get taken(): number {

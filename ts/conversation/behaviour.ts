@@ -16,6 +16,7 @@ import type {
   ParticipantSource,
 } from './participant.ts'
 import { participantGone } from './participant-gone.ts'
+import { type StepFunction, StepRunner } from './steps.ts'
 
 /**
  * What answers: called for each message, concurrently. Its result (or what its promise resolves with) is the reply, `undefined` standing for `null` in JSON. An async
@@ -55,6 +56,22 @@ export interface BehaviourContext {
   readonly causal: CausalContext
   /** Aborted when nobody waits for the reply any more: the asker gave up, closed or died. Its reason says which. */
   readonly signal: AbortSignal
+  /**
+   * Runs a step of this request and keeps what it returns, as JSON. In a durable conversation a step that was completed is never run again, whoever the request goes to afterwards: what it returned
+   * is returned once more. It is found by its name, steps of the same name by their order; so the order of those has to be the same each time. A step that throws is not completed, and is run
+   * again if it is asked for again. Where the conversation is not durable, each call simply runs.
+   *
+   * A crash after the effect of a step and before its record runs it again: {@link StepContext.token} tells whoever has the effect.
+   *
+   * ```ts
+   * const charge = await context.step('charge', ({ token }) => payments.charge(order.total, { idempotencyKey: token }))
+   * ```
+   *
+   * @param name 1 to 255 UTF-8 bytes without control characters. At most 10,000 steps a request, 1 MiB of JSON each.
+   * @throws what the step throws; LiminalError `PAYLOAD_INVALID` if it returned what has no JSON form, `PAYLOAD_TOO_LARGE`, `LIMIT_EXCEEDED`, `ABORTED` once the request is settled,
+   * `SEQUENCE_CONFLICT`, `CLOSED`.
+   */
+  readonly step: StepFunction
 }
 
 /** Puts a behaviour where a participant belongs: one call for each message, and whatever it throws stays there. */
@@ -240,6 +257,7 @@ class UnreadableRequest extends Error {
 class Context implements BehaviourContext {
   readonly #conversation: ConversationInfo
   readonly #message: ParticipantMessage
+  #steps: StepRunner | null = null
 
   constructor(conversation: ConversationInfo, message: ParticipantMessage) {
     this.#conversation = conversation
@@ -272,5 +290,12 @@ class Context implements BehaviourContext {
 
   get signal(): AbortSignal {
     return this.#message.signal
+  }
+
+  /** May be taken out of its context, like all of it. */
+  get step(): StepFunction {
+    this.#steps ??= new StepRunner(this.#message.steps)
+    const steps = this.#steps
+    return (name, run) => steps.run(name, run)
   }
 }

@@ -37,7 +37,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
   readonly number: number
   readonly subject: string
   /** On the clock of `performance.now()`. */
-  readonly openedAt = performance.now()
+  readonly openedAt: number
   /** Who opened it, once that is done. */
   owner: ConversationOwner | null = null
   readonly #terms: ConversationTerms
@@ -68,7 +68,8 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     this.#keeper = keeper
     this.#limits = limits
     this.#terms = terms ?? NO_TERMS
-    this.#timers = timersOf(subject, this.#terms, (error) => this.#end(error))
+    this.openedAt = this.#terms.openedAt ?? performance.now()
+    this.#timers = timersOf(subject, this.#terms, this.openedAt, (error) => this.#end(error))
   }
 
   get id(): bigint {
@@ -112,6 +113,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     return {
       id: this.id,
       subject: this.subject,
+      key: this.#terms.key ?? null,
       phase: this.phase,
       pid: this.process.pid,
       participant: this.#seat?.registration.process.pid ?? null,
@@ -135,6 +137,12 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     }
   }
 
+  /** What happened before it came back. */
+  remember(history: readonly ConversationEvent[]): void {
+    this.#isUsed ||= history.length > 0
+    for (const { is, attempt, at } of history) this.#note(is, attempt, at)
+  }
+
   /**
    * Sends a message and waits for its own reply.
    * @throws LiminalError `TIMEOUT`, `ABORTED`, `RESPONDER_FAILED`, `PARTICIPANT_GONE`, `CONVERSATION_CLOSED`, `LIMIT_EXCEEDED`.
@@ -152,6 +160,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
   /**
    * The same for who has thousands of them: no promise, and an exchange that can be abandoned without a signal.
    * @param terms what the participant is told beside the content.
+   * @param shunned sources that do not get it.
    * @throws LiminalError `CONVERSATION_CLOSED`, `LIMIT_EXCEEDED`, or why nobody can take part any more.
    */
   ask(
@@ -160,9 +169,12 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     limits: WaitLimits | null,
     observer: ExchangeObserver,
     terms: MessageTerms | null = null,
+    shunned: Set<SourceRegistration> | null = null,
   ): Exchange {
-    const seat = this.#admit()
-    const exchange = new Exchange(payload, this.#causalOf(causal), true, observer, this, terms)
+    const seat = this.#admit(shunned)
+    const replyRequested = terms?.replyRequested ?? true
+    const exchange = new Exchange(payload, this.#causalOf(causal), replyRequested, observer, this, terms)
+    exchange.shunned = shunned
     if (limits !== null) exchange.limit(limits, `The request to '${this.subject}'`)
     this.#hand(seat, exchange)
     return exchange
@@ -173,7 +185,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
    * @throws LiminalError `CONVERSATION_CLOSED`, `LIMIT_EXCEEDED`, or why nobody can take part any more.
    */
   send(payload: Uint8Array, causal: CausalContext, settled?: () => void): void {
-    const seat = this.#admit()
+    const seat = this.#admit(null)
     const observer: ExchangeObserver = {
       replied: () => settled?.(),
       failed: (error) => {
@@ -305,7 +317,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     if (seat.pending === 0) seat.release()
   }
 
-  #admit(): Seat {
+  #admit(shunned: ReadonlySet<SourceRegistration> | null): Seat {
     if (!this.#isOpen) {
       throw this.#overError()
     }
@@ -314,7 +326,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
       const message = `The conversation with '${this.subject}' has ${maxPending} messages underway. Await replies before sending more.`
       throw new LiminalError('LIMIT_EXCEEDED', message)
     }
-    return this.#fit(null) ?? this.#sit(null)
+    return this.#fit(shunned) ?? this.#sit(shunned)
   }
 
   /** The participant, if a message may go to it. */
@@ -357,7 +369,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     this.#note(exchange.replyRequested ? 'request' : 'message', exchange.attempt)
     this.#timers?.active()
     this.#pending = withItem(this.#pending, exchange)
-    if (this.#terms.onCrash === 'route-to-next') exchange.keep()
+    if (this.#terms.onCrash === 'route-to-next' && this.#terms.maxAttempts !== 1) exchange.keep()
     exchange.seat = seat
     seat.pending++
     this.#deliver(seat, exchange)
@@ -457,10 +469,10 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     return own !== undefined && causal.parentId === null && causal.vectorClockEntry === null ? own : causal
   }
 
-  #note(is: ConversationEvent['is'], attempt: number): void {
+  #note(is: ConversationEvent['is'], attempt: number, at?: number): void {
     if (this.#limits.history === 0) return
     this.#history ??= new ConversationHistory(this.#limits.history)
-    this.#history.add(is, attempt)
+    this.#history.add(is, attempt, at)
   }
 }
 

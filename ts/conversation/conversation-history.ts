@@ -17,8 +17,8 @@ export class ConversationHistory {
     this.#capacity = capacity
   }
 
-  add(is: ConversationEvent['is'], attempt: number): void {
-    this.#events[this.#next] = { at: Date.now(), is, attempt }
+  add(is: ConversationEvent['is'], attempt: number, at = Date.now()): void {
+    this.#events[this.#next] = { at, is, attempt }
     this.#next = (this.#next + 1) % this.#capacity
   }
 

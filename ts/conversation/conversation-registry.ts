@@ -1,4 +1,5 @@
 import { checkInteger, checkName } from '../arguments.ts'
+import type { EventStore } from '../durability/index.ts'
 import { LiminalError } from '../errors.ts'
 import { IntegerMap } from '../integer-map.ts'
 import { type Exit, type PassiveProcess, type Population, ProcessSystem } from '../process/index.ts'
@@ -11,6 +12,7 @@ import type {
   ConversationOwner,
   ConversationTerms,
 } from './conversation-terms.ts'
+import { DurableConversations, type DurableHost } from './journal/durable-conversations.ts'
 import type { ParticipantSource } from './participant.ts'
 import { participantGone } from './participant-gone.ts'
 import { Seat } from './seat.ts'
@@ -35,10 +37,16 @@ export interface ConversationRegistryOptions {
   readonly maxGroups?: number | undefined
   /** Where the processes of conversations and responders live. Default: a system of its own. */
   readonly processes?: ProcessSystem | undefined
+  /** Where durable conversations keep their journals. Default `null`: there are none. */
+  readonly journal?: EventStore | null | undefined
+  /** Milliseconds that the replies of a durable conversation are kept once it is over. Default 24 hours. */
+  readonly retentionMs?: number | undefined
 }
 
 /** Who answers what, and all live conversations. */
-export class ConversationRegistry implements ConversationKeeper, RegistrationKeeper {
+export class ConversationRegistry implements ConversationKeeper, RegistrationKeeper, DurableHost {
+  /** `null` if there is nowhere to keep them. */
+  readonly durable: DurableConversations | null
   /** Conversations, and the sources that have no process of their own, are processes here. */
   readonly processes: ProcessSystem
   #fallback: ParticipantSource | null
@@ -64,6 +72,28 @@ export class ConversationRegistry implements ConversationKeeper, RegistrationKee
     this.#limits = { maxPending: options.maxPending ?? 1_024, history: options.history ?? 0 }
     this.processes.populate(this.#population())
     this.#fallback = options.fallback ?? null
+    const { journal = null, retentionMs } = options
+    this.durable = journal === null ? null : new DurableConversations(this, journal, retentionMs)
+  }
+
+  /** Brings back the durable conversations that are not over. To be called before anything is taken in. @throws LiminalError `STORE_CORRUPT`, `STORE_FAILED`. */
+  async recover(): Promise<void> {
+    await this.durable?.recover()
+  }
+
+  /** See DurableHost. */
+  get maxPending(): number {
+    return this.#limits.maxPending
+  }
+
+  /** See DurableHost. */
+  get hasRoom(): boolean {
+    return this.#live.size < this.#maxConversations
+  }
+
+  /** See DurableHost. */
+  isAnswered(subject: string): boolean {
+    return this.#subjects.get(subject)?.isAnswered === true
   }
 
   /** Live conversations. */
@@ -101,6 +131,7 @@ export class ConversationRegistry implements ConversationKeeper, RegistrationKee
     this.checkRegister(subject)
     const registration = new SourceRegistration(this.processes, subject, source, this, options)
     this.#subject(subject).add(registration)
+    this.durable?.answered(subject)
     return registration
   }
 
@@ -178,13 +209,20 @@ export class ConversationRegistry implements ConversationKeeper, RegistrationKee
     return this.#begin(this.#make(subject, this, terms), owner)
   }
 
+  /** See DurableHost. Nobody takes part before something is asked. */
+  openVacant(subject: string, owner: ConversationOwner, terms: ConversationTerms): ConversationCore {
+    this.#checkRoom(subject)
+    return this.#adoptLive(this.#make(subject, this, terms), owner)
+  }
+
   /** Resolves once no message is underway in any conversation that is live now. */
   async settled(): Promise<void> {
     await Promise.all(Array.from(this.#live.values(), (conversation) => conversation.settledAll()))
   }
 
-  /** Ends all live conversations with `error`, and all groups. */
+  /** Ends all live conversations with `error`, and all groups. Durable ones go on when their store is opened again. */
   closeAll(error: LiminalError): void {
+    this.durable?.suspend(error)
     for (const conversation of this.#live.values()) conversation.close(error)
     for (const subject of [...this.#subjects.values()]) {
       if (subject.group !== null) this.#groups--
@@ -206,6 +244,7 @@ export class ConversationRegistry implements ConversationKeeper, RegistrationKee
     this.#live.delete(conversation.number)
     if (conversation.isNamed) this.#named--
     conversation.owner?.ended(error)
+    this.durable?.roomMade()
   }
 
   /** See ConversationKeeper. A source that cannot join is passed over. */
@@ -279,6 +318,10 @@ export class ConversationRegistry implements ConversationKeeper, RegistrationKee
 
   #begin(conversation: ConversationCore, owner: ConversationOwner | null): ConversationCore {
     conversation.begin()
+    return this.#adoptLive(conversation, owner)
+  }
+
+  #adoptLive(conversation: ConversationCore, owner: ConversationOwner | null): ConversationCore {
     this.#live.set(conversation.number, conversation)
     conversation.owner = owner
     return conversation

@@ -27,6 +27,10 @@ export interface ConversationTerms {
   readonly idleTimeoutMs?: number | undefined
   /** What caused it. Messages that say nothing themselves have this. Default: nothing said. */
   readonly causal?: CausalContext | undefined
+  /** When it was opened, on the clock of `performance.now()`; before the start of the process for one that came back. Default: now. */
+  readonly openedAt?: number | undefined
+  /** What a durable conversation is called. */
+  readonly key?: string | undefined
 }
 
 /** Hears of the end of a conversation, from whichever side it comes. */
@@ -57,6 +61,8 @@ export interface ConversationLimits {
 export interface ConversationDetails {
   readonly id: bigint
   readonly subject: string
+  /** What a durable conversation is called, also after a restart; `null` for one that is not. */
+  readonly key: string | null
   readonly phase: ConversationPhase
   /** Pid of its process. */
   readonly pid: Pid

@@ -2,15 +2,16 @@ import { LiminalError } from '../errors.ts'
 import { timeoutError } from '../waiting.ts'
 import type { ConversationTerms } from './conversation-terms.ts'
 
-/** The timers of a conversation, `null` if its terms set no time. @param expired told of the first that is reached. */
+/** The timers of a conversation that was opened at a time, `null` if its terms set no time. @param expired told of the first that is reached. */
 export function timersOf(
   subject: string,
   terms: ConversationTerms,
+  openedAt: number,
   expired: (error: LiminalError) => void,
 ): ConversationTimers | null {
   const { deadlineMs, idleTimeoutMs } = terms
   if (deadlineMs === undefined && idleTimeoutMs === undefined) return null
-  return new ConversationTimers(`The conversation with '${subject}'`, deadlineMs, idleTimeoutMs, expired)
+  return new ConversationTimers(`The conversation with '${subject}'`, deadlineMs, idleTimeoutMs, openedAt, expired)
 }
 
 /** Ends a conversation that takes too long, or in which nothing happens for too long. */
@@ -22,10 +23,12 @@ export class ConversationTimers {
     what: string,
     deadlineMs: number | undefined,
     idleTimeoutMs: number | undefined,
+    openedAt: number,
     expired: (error: LiminalError) => void,
   ) {
     if (deadlineMs !== undefined) {
-      this.#deadline = setTimeout(() => expired(timeoutError(deadlineMs, what)), deadlineMs)
+      const leftMs = Math.max(0, openedAt + deadlineMs - performance.now())
+      this.#deadline = setTimeout(() => expired(timeoutError(deadlineMs, what)), leftMs)
     }
     if (idleTimeoutMs !== undefined) {
       const idle = (): void => expired(new LiminalError('TIMEOUT', `${what} was idle for ${idleTimeoutMs} ms.`))

@@ -73,3 +73,21 @@ export function sayAnswerRefused(subject: string, conversationId: bigint, attemp
   if (!answerRefused.hasSubscribers) return
   answerRefused.publish({ subject, conversationId, attempt } satisfies ConversationAnswerRefused)
 }
+
+/** `node:diagnostics_channel` on which it is said that the end of a durable conversation could not be put in place of its journal, or not be forgotten, as {@link JournalFailed}. */
+export const CONVERSATION_JOURNAL_FAILED = 'liminal:conversation:journal-failed'
+
+/** Nothing is lost: it is tried again. */
+export interface JournalFailed {
+  /** `*` where it is about none in particular. */
+  readonly subject: string
+  readonly key: string
+  readonly error: LiminalError
+}
+
+const journalFailed = diagnosticsChannel(CONVERSATION_JOURNAL_FAILED)
+
+/** Says that the journal of a conversation that is over could not be cleared away. */
+export function sayJournalFailed(subject: string, key: string, error: LiminalError): void {
+  if (journalFailed.hasSubscribers) journalFailed.publish({ subject, key, error } satisfies JournalFailed)
+}

@@ -234,8 +234,8 @@ export class LaterAttempt extends AbandonableMessage implements MessageFate {
   readonly #exchange: Exchange
 
   constructor(exchange: Exchange, payload: Uint8Array, attempt: number) {
-    const { causal, replyRequested, deadline, key, inParts } = exchange
-    super(payload, causal, replyRequested, { attempt, deadline, key, inParts })
+    const { causal, replyRequested, deadline, key, inParts, steps } = exchange
+    super(payload, causal, replyRequested, { attempt, deadline, key, inParts, steps })
     this.#exchange = exchange
   }
 

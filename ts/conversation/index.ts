@@ -23,14 +23,19 @@ export {
   BEHAVIOUR_FAILED,
   type BehaviourFailed,
   CONVERSATION_ANSWER_REFUSED,
+  CONVERSATION_JOURNAL_FAILED,
   CONVERSATION_REROUTED,
   type ConversationAnswerRefused,
   type ConversationRerouted,
+  type JournalFailed,
   SEND_FAILED,
   type SendFailed,
 } from './diagnostics.ts'
 export type { Exchange, ExchangeObserver } from './exchange.ts'
 export { checkIsolation, IsolatedResponder, type IsolationOptions, moduleUrl } from './isolated-responder.ts'
+export type { DurableConversation } from './journal/durable-conversation.ts'
+export type { DurableConversations, DurableTerms } from './journal/durable-conversations.ts'
+export type { RequestWaiter } from './journal/durable-request.ts'
 export {
   type AbandonListener,
   type ConversationInfo,
@@ -43,4 +48,5 @@ export {
 } from './participant.ts'
 export { participantGone } from './participant-gone.ts'
 export type { RegisterOptions, Registration } from './source-registration.ts'
+export { type MessageSteps, type StepContext, type StepFunction, StepRunner, type StepStart } from './steps.ts'
 export { Work } from './work.ts'

@@ -1,6 +1,7 @@
 import type { LiminalError } from '../errors.ts'
 import type { ExitReason } from '../process/index.ts'
 import type { CausalContext } from '../protocol/index.ts'
+import type { MessageSteps } from './steps.ts'
 
 /** Parts of a reply that a participant may be ahead of what was taken (extension `STREAMS`). */
 export const PART_WINDOW = 64
@@ -33,6 +34,8 @@ export interface ParticipantMessage {
   readonly deadline: number | null
   /** What dispatch goes by where it wants the same participant for the same thing; `null` if nobody said. */
   readonly key: string | null
+  /** Where its steps are recorded; `null` unless its conversation is durable. */
+  readonly steps: MessageSteps | null
   /** Whether the reply is taken in parts, {@link PART_WINDOW} of them ahead of what was taken at most. */
   readonly inParts: boolean
   /** Parts taken so far. */
