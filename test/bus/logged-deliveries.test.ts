@@ -100,6 +100,27 @@ describe('a delivery that is handed back', () => {
     expect((await taker.next()).value?.value).toBe(4)
   })
 
+  it('is never named as accepted: what was handed out before it is', async () => {
+    const handled: Delivery<number>[] = []
+    const { queue, accepted } = numberQueue({
+      handler: (batch) => {
+        handled.push(...batch)
+        for (const delivery of batch) if (delivery.value >= 2) delivery.reject()
+      },
+      onReject: () => {},
+    })
+    pushNumbers(queue, [1, 2, 3], 0, 0)
+    await new Promise(setImmediate)
+    expect(accepted).toEqual([step(1)])
+    pushNumbers(queue, [4, 5], 0, 0)
+    await new Promise(setImmediate)
+    expect(handled).toHaveLength(5)
+    expect(accepted).toEqual([step(1)])
+    pushNumbers(queue, [1], 1, 7)
+    await new Promise(setImmediate)
+    expect(accepted).toEqual([step(1), step(1, 7, 1)])
+  })
+
   it('is accepted where nobody takes it back', async () => {
     const { queue, accepted } = numberQueue({ accept: 'explicit' })
     pushNumbers(queue, [1], 0, 0)

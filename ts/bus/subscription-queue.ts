@@ -76,6 +76,8 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
   readonly #outstanding = new Set<number>()
   /** Without that: what of it was handed back, so that it takes no room. */
   readonly #rejected = new Set<number>()
+  /** Where anything can be handed back: mark and epoch of each delivery that is handed out and not accepted, oldest first. What was handed back is never named as accepted. */
+  readonly #handed: number[] = []
   readonly #acceptsEach: boolean
   #closing: Promise<void> | null = null
   #stopWatching: (() => void) | null = null
@@ -238,6 +240,7 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
   take(): Delivery<T> | undefined {
     if (this.#takeable === 0) return undefined
     const delivery = this.#ring.takeOne(this.#handedOut + 1)
+    if (this.#remembers) this.#handed.push(delivery.mark, delivery.epoch)
     this.#handOut(1, delivery)
     return delivery
   }
@@ -247,6 +250,7 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
     const count = Math.min(most, this.#takeable)
     if (count === 0) return NOTHING
     const batch = this.#ring.take(count, this.#handedOut + 1)
+    if (this.#remembers) for (const { mark, epoch } of batch) this.#handed.push(mark, epoch)
     this.#handOut(count, batch[count - 1])
     return batch
   }
@@ -273,10 +277,23 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
   }
 
   #acceptUpTo(ordinal: number, mark: number, epoch: number): void {
+    const before = this.#accepted
     this.#accepted = ordinal
-    if (this.#rejected.size > 0)
-      for (const rejected of this.#rejected) if (rejected <= ordinal) this.#rejected.delete(rejected)
-    this.#options.onAccept?.(mark, epoch, ordinal)
+    if (!this.#remembers) {
+      this.#options.onAccept?.(mark, epoch, ordinal)
+      return
+    }
+    let last = ordinal
+    while (last > before && this.#rejected.has(last)) last--
+    const at = 2 * (last - before - 1)
+    const [lastMark, lastEpoch] = at < 0 ? [0, 0] : this.#handed.slice(at, at + 2)
+    this.#handed.splice(0, 2 * (ordinal - before))
+    for (const rejected of this.#rejected) if (rejected <= ordinal) this.#rejected.delete(rejected)
+    if (last > before) this.#options.onAccept?.(lastMark, lastEpoch, ordinal)
+  }
+
+  get #remembers(): boolean {
+    return !this.#acceptsEach && this.#options.onReject !== null && this.#options.onReject !== undefined
   }
 
   #end(whyNotReady: LiminalError): Promise<void> {
