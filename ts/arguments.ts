@@ -51,6 +51,14 @@ export function checkName(argument: string, value: unknown): asserts value is st
   }
 }
 
+/** @throws LiminalError `INVALID_ARGUMENT` unless it is a name that users may answer as a subject: those that begin with `$` are the server's own. */
+export function checkSubject(argument: string, value: unknown): asserts value is string {
+  checkName(argument, value)
+  if (value.startsWith('$')) {
+    throw invalidArgument(argument, "a name that does not begin with '$': such subjects are answered by servers", value)
+  }
+}
+
 /** @throws LiminalError `INVALID_ARGUMENT` unless it is a plain options object (or `undefined`). */
 export function checkOptions(argument: string, value: unknown): void {
   if (value !== undefined && (typeof value !== 'object' || value === null || Array.isArray(value))) {

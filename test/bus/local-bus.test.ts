@@ -289,6 +289,7 @@ describe('closing a bus', () => {
       converse: (subject) => made.converse(subject),
       respond: made.respond.bind(made),
       worker: made.worker,
+      administration: made.administration,
       stream: (subject, request) => made.stream(subject, request),
       dispatch: (subject, message) => made.dispatch(subject, message),
       close: () => made.close(),

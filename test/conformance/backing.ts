@@ -1,5 +1,6 @@
 import type { Bus, Responder, Worker } from '../../ts/bus/index.ts'
 import type { ChannelDeclaration } from '../../ts/channel/index.ts'
+import type { EventStore } from '../../ts/durability/index.ts'
 
 /** What the tests of the suite ask of the bus, or the server, that they run against. */
 export interface BackingOptions {
@@ -16,6 +17,8 @@ export interface BackingOptions {
    * only briefly: so that a slow subscriber is shed soon. Default `false`.
    */
   smallQueues?: boolean
+  /** Where durable channels are stored. Default: nowhere. */
+  store?: EventStore
   /** Milliseconds of the lease of a worker's message. Default 30,000. */
   leaseMs?: number
 }

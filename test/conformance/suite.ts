@@ -1,8 +1,10 @@
 import { afterEach, describe } from 'vitest'
+import { administratingTests } from './administrating.ts'
 import type { Backing, BackingFactory, BackingOptions } from './backing.ts'
 import { closingTests } from './closing.ts'
 import { conversingTests } from './conversing.ts'
 import { dispatchingTests } from './dispatching.ts'
+import { durableTests } from './durable.ts'
 import { publishingTests } from './publishing.ts'
 import { streamingTests } from './streaming.ts'
 import { subscribingTests } from './subscribing.ts'
@@ -34,6 +36,8 @@ export function describeBusConformance(name: string, factory: BackingFactory): v
     describe('streaming', () => streamingTests(setup))
     describe('dispatching', () => dispatchingTests(setup))
     describe('working', () => workingTests(setup))
+    describe('durable channels', () => durableTests(setup))
+    describe('administrating', () => administratingTests(setup))
     describe('closing', () => closingTests(setup))
   })
 }

@@ -1,5 +1,6 @@
 import type { ChannelRegistry } from '../channel/index.ts'
 import type { ConversationRegistry } from '../conversation/index.ts'
+import type { Administration } from './administration.ts'
 import type { Bus } from './bus.ts'
 
 /**
@@ -11,6 +12,7 @@ export type BusState = 'open' | 'draining' | 'aborting' | 'closed'
 export interface BusCore {
   readonly channels: ChannelRegistry
   readonly conversations: ConversationRegistry
+  readonly administration: Administration
   /** Where the bus stands: nothing new may be begun on it unless it is open. */
   readonly state: BusState
   /**

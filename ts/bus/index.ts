@@ -1,5 +1,7 @@
 export { echo, participantFromBehaviour } from '../conversation/index.ts'
 export type * from './administration.ts'
+export { RemoteAdministration } from './administration-remote.ts'
+export { ADMINISTRATION_SUBJECT, answerAdministration } from './administration-wire.ts'
 export type * from './bus.ts'
 export {
   actionOf,

@@ -1,4 +1,4 @@
-import { checkFunction, checkName, checkOneOf, checkOptions, invalidArgument } from '../arguments.ts'
+import { checkFunction, checkName, checkOneOf, checkOptions, invalidArgument, checkSubject } from '../arguments.ts'
 import type { ChannelRegistry, DurableChannels } from '../channel/index.ts'
 import {
   type ConversationCore,
@@ -17,6 +17,8 @@ import type { ProcessSystem } from '../process/index.ts'
 import type { ConsumerGroup, DispatchOutcome } from '../routing/index.ts'
 import { asLiminalError } from '../thrown.ts'
 import { MAX_TIMEOUT_MS, throwIfAborted, waitFor } from '../waiting.ts'
+import type { Administration } from './administration.ts'
+import { LocalAdministration } from './administration-local.ts'
 import type {
   AskOptions,
   Behaviour,
@@ -95,6 +97,7 @@ export class LocalBus implements Bus {
   readonly #workers: LocalWorkers
   /** Registers workers, which take the messages of a task queue under leases. */
   readonly worker: WorkerRegistry
+  readonly administration: Administration
   readonly #closeListeners = new Set<CloseListener>()
   /** Those that a close has called. */
   #called: readonly CloseListener[] = []
@@ -106,9 +109,11 @@ export class LocalBus implements Bus {
   constructor(parts: LocalBusParts) {
     this.#parts = parts
     const state = (): BusState => this.#state
+    this.administration = new LocalAdministration(parts.channels, () => checkOpen(this.#context))
     const core: BusCore = {
       channels: parts.channels,
       conversations: parts.conversations,
+      administration: this.administration,
       get state() {
         return state()
       },
@@ -261,7 +266,7 @@ export class LocalBus implements Bus {
     behaviour: Behaviour<Request> | TurnBehaviour<Request> | URL,
     options: RespondOptions | IsolatedRespondOptions = {},
   ): LocalResponder | ThreadResponder {
-    checkName('subject', subject)
+    checkSubject('subject', subject)
     if (behaviour instanceof URL) return this.#respondIsolated(subject, behaviour, options)
     checkBehaviour(behaviour)
     checkRespondOptions(options)

@@ -4,6 +4,7 @@ import {
   checkName,
   checkOneOf,
   checkOptions,
+  checkSubject,
   checkText,
   invalidArgument,
   MAX_NAME_BYTES,
@@ -144,7 +145,7 @@ export function checkWorkerOptions(options: WorkerOptions): WorkerSettings {
   checkKnownOptions('registration', options, WORKER_OPTIONS)
   const { identity, taskQueue, namespaces = [], activityTypes = [], node, activities, capacity = 1, payload } = options
   checkName('identity', identity)
-  checkName('taskQueue', taskQueue)
+  checkSubject('taskQueue', taskQueue)
   checkNames('namespaces', namespaces)
   checkNames('activityTypes', activityTypes)
   if (node !== undefined) checkName('node', node)

@@ -1,3 +1,4 @@
+import type { SyncPolicy } from '../durability/index.ts'
 import { LiminalError } from '../errors.ts'
 import { tooLarge } from '../payload.ts'
 import type { Exit, PassiveProcess, ProcessSystem } from '../process/index.ts'
@@ -46,6 +47,7 @@ export interface CursorDemand {
 
 /** What a durable channel has that outlives its process. */
 export interface ChannelStorage {
+  readonly sync: SyncPolicy
   readonly log: ChannelLog
   readonly cursors: CursorRegistry
   /** Puts a message into a dead-letter channel, which comes into being if it is not there. */

@@ -124,6 +124,11 @@ export class ChannelRegistry {
     return this.#add(name, { schema: null, storage: null })
   }
 
+  /** The channel of a name, if it is there or was declared. */
+  find(name: string): ChannelCore | null {
+    return this.#byName.has(name) || this.#declared.has(name) ? this.get(name) : null
+  }
+
   /**
    * Creates a channel.
    *

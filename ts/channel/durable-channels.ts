@@ -121,6 +121,7 @@ export class DurableChannels {
     })
     const cursors = await CursorRegistry.open(log)
     return {
+      sync,
       log,
       cursors,
       retention: new Retention(log, cursors, retention),

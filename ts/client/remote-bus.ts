@@ -1,5 +1,6 @@
-import { checkFunction, checkName, checkOneOf, checkOptions } from '../arguments.ts'
+import { checkFunction, checkName, checkOneOf, checkOptions, checkSubject } from '../arguments.ts'
 import {
+  type Administration,
   type AskOptions,
   actionOf,
   type Behaviour,
@@ -18,6 +19,7 @@ import {
   type DispatchRequestOptions,
   type IsolatedRespondOptions,
   participantFromBehaviour,
+  RemoteAdministration,
   type Responder,
   type RespondOptions,
   type StreamOptions,
@@ -62,6 +64,7 @@ import { WorkerLink } from './worker-link.ts'
  * | `ask`, `stream`, `dispatch`, and everything of an open conversation | `CONNECTION_LOST` |
  * | `send` | counted as failed as far as it is not known to have arrived; while there is no connection, `OUTBOX_FULL` |
  * | subscription | subscribes again; sequences start at 1; what was published in between is lost; ends if the server refuses |
+ * | subscription to a durable channel | goes on behind the last delivery that it handed out, and with a cursor where that is: nothing is missing |
  * | responder | registers again; behaviours running for the dead connection are aborted and their replies dropped |
  * | worker | registers again; handlers running for the dead connection are aborted, and the server gives their messages to others |
  */
@@ -112,6 +115,7 @@ export async function connect(url: string | URL, options: ClientOptions = {}): P
 /** The remote bus around a core. Made by {@link connect}. */
 export class ConnectedBus implements RemoteBus {
   readonly worker: WorkerRegistry
+  readonly administration: Administration
   readonly #core: ClientCore
   readonly #handles: ChannelHandles
 
@@ -119,6 +123,7 @@ export class ConnectedBus implements RemoteBus {
     this.#core = core
     this.#handles = new ChannelHandles(core)
     this.worker = { register: (registration, handler) => this.#work(registration, handler) }
+    this.administration = new RemoteAdministration((subject, request, limits) => this.ask(subject, request, limits))
   }
 
   get state(): ConnectionState {
@@ -253,7 +258,7 @@ export class ConnectedBus implements RemoteBus {
     behaviour: Behaviour<Request> | TurnBehaviour<Request> | URL,
     options: RespondOptions | IsolatedRespondOptions = {},
   ): Responder {
-    checkName('subject', subject)
+    checkSubject('subject', subject)
     if (behaviour instanceof URL) {
       const text =
         'A responder over a connection runs in this process. It is apart from its askers already: a thread of it would be a process of its own.'

@@ -34,6 +34,8 @@ export interface ServerOptions {
   replyTimeoutMs?: number
   /** What is done about workers, see {@link WorkerPolicy}. */
   workers?: WorkerPolicy
+  /** Whether clients may look at channels and cursors, purge logs and move cursors, see `Bus.administration`. Default true: who is let in may. */
+  administration?: boolean
   /** The codec to use. Default: the one that the package chose, see `codecInfo()`. */
   codec?: Codec
 }
@@ -49,6 +51,7 @@ export const SERVER_OPTIONS: readonly string[] = Object.keys({
   keepaliveMs: true,
   replyTimeoutMs: true,
   workers: true,
+  administration: true,
   codec: true,
 } satisfies Record<keyof ServerOptions, true>)
 
@@ -64,6 +67,7 @@ export interface ResolvedOptions {
   readonly keepaliveMs: number
   readonly replyTimeoutMs: number
   readonly workers: ResolvedWorkerPolicy
+  readonly administration: boolean
   readonly codec: Codec
   /** The frames of conversations, prepared by that codec. */
   readonly frames: ConversationFrames
@@ -74,6 +78,7 @@ export function resolveOptions(options: ServerOptions): ResolvedOptions {
   checkOptions('options', options)
   checkCodec('codec', options.codec)
   checkBoolean('deliver', options.deliver)
+  checkBoolean('administration', options.administration)
   const codec = options.codec ?? chosenCodec
   return {
     port: integer('port', options.port ?? DEFAULT_PORT, 0, 65_535),
@@ -85,6 +90,7 @@ export function resolveOptions(options: ServerOptions): ResolvedOptions {
     keepaliveMs: integer('keepaliveMs', options.keepaliveMs ?? 30_000, 0, MAX_TIMEOUT_MS),
     replyTimeoutMs: integer('replyTimeoutMs', options.replyTimeoutMs ?? 5_000, 1, MAX_TIMEOUT_MS),
     workers: resolveWorkerPolicy(options.workers),
+    administration: options.administration ?? true,
     codec,
     frames: new ConversationFrames(codec),
   }

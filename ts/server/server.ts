@@ -3,6 +3,7 @@ import { checkKnownOptions, checkOptions, invalidArgument } from '../arguments.t
 import { BUS_OPTIONS, type Bus, type BusCore, type BusOptions, coreOf, createBus, type LocalBus } from '../bus/index.ts'
 import { LiminalError } from '../errors.ts'
 import { checkWait, MAX_TIMEOUT_MS, type WaitLimits } from '../waiting.ts'
+import { serveAdministration } from './administration.ts'
 import { sayServerState } from './diagnostics.ts'
 import { Listener } from './listener.ts'
 import { integer, type ResolvedOptions, resolveOptions, SERVER_OPTIONS, type ServerOptions } from './options.ts'
@@ -114,6 +115,7 @@ class ListeningServer implements Server {
   readonly #sessions = new Set<Session>()
   readonly #refused = new Refused()
   readonly #unregister: () => void
+  readonly #withdraw: () => void
   #lastId = 0
   readonly #correlations = new CorrelationCounter()
   #state: ServerState = 'listening'
@@ -142,6 +144,7 @@ class ListeningServer implements Server {
     const { address, port } = listener.address
     this.address = { host: address, port }
     this.#unregister = core.onClose((graceMs) => this.close({ graceMs }))
+    this.#withdraw = options.administration ? serveAdministration(core) : () => {}
   }
 
   get url(): string {
@@ -215,6 +218,7 @@ class ListeningServer implements Server {
 
   async #close(graceMs: number): Promise<void> {
     this.#unregister()
+    this.#withdraw()
     this.#enter('draining')
     const stopped = this.#listener.close()
     for (const session of this.#sessions) session.drain(shuttingDown())

@@ -1,4 +1,4 @@
-import { MAX_NAME_BYTES } from '../../arguments.ts'
+import { checkSubject, MAX_NAME_BYTES } from '../../arguments.ts'
 import type { FrameBatch } from '../../codec/index.ts'
 import type { ConversationInfo, Participant, ParticipantSource, Registration } from '../../conversation/index.ts'
 import { type ErrorCode, LiminalError } from '../../errors.ts'
@@ -76,6 +76,7 @@ export class Responders implements ParticipantKeeper {
     const { bus, options, output, refusing } = this.#context
     try {
       if (refusing !== null) throw refusing
+      checkSubject('subject', subject)
       const most = options.limits.conversationsPerConnection
       if (this.#registrations.size + held >= most) {
         throw new LiminalError(

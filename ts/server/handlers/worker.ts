@@ -1,4 +1,4 @@
-import { checkName } from '../../arguments.ts'
+import { checkName, checkSubject } from '../../arguments.ts'
 import { workerTags } from '../../bus/index.ts'
 import { Deque } from '../../deque.ts'
 import { LiminalError } from '../../errors.ts'
@@ -237,7 +237,7 @@ function unfit(registration: WorkerRegistration): string | null {
   }
   try {
     checkName('identity', identity)
-    checkName('task queue', taskQueue)
+    checkSubject('task queue', taskQueue)
     if (node !== null) checkName('node', node)
     for (const name of [...namespaces, ...activityTypes]) checkName('namespace or activity type', name)
     for (const tag of workerTags(registration)) checkName('namespace, activity type or node', tag)

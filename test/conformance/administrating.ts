@@ -1,0 +1,141 @@
+import { expect, it } from 'vitest'
+import type { Bus } from '../../ts/bus/index.ts'
+import { MemoryStore } from '../../ts/durability/index.ts'
+import { NO_SCHEMA } from '../../ts/protocol/index.ts'
+import type { Setup } from './suite.ts'
+import { failure, numbers, Taker } from './tools.ts'
+
+const schema = { type: 'number' }
+const CHANNELS = [
+  { name: 'orders', durable: { sync: 'interval' as const } },
+  { name: 'checked', durable: true, schema },
+  { name: 'ticks' },
+]
+
+/** What operators do. */
+export function administratingTests(setup: Setup): void {
+  async function administrated(): Promise<Bus> {
+    const backing = await setup({ store: new MemoryStore(), channels: CHANNELS, createChannels: false })
+    return backing.bus()
+  }
+
+  it('shows the channels, and what they hold', async () => {
+    const bus = await administrated()
+    await bus.channel('ticks').subscribe().ready()
+    for (const value of numbers(3)) await bus.channel('orders').publish(value)
+    const [checked, orders, ticks] = await bus.administration.channels()
+    expect(checked).toMatchObject({ name: 'checked', durable: true, first: 0n, next: 0n, sync: 'each' })
+    expect(checked?.schemaId).toMatch(/^[0-9a-f]{64}$/)
+    expect(checked?.firstTimestamp).toBeNull()
+    expect(orders).toMatchObject({
+      durable: true,
+      subscribers: 0,
+      schemaId: null,
+      first: 0n,
+      next: 3n,
+      sync: 'interval',
+    })
+    expect(orders?.bytes).toBeGreaterThan(3 * 40)
+    expect(orders?.lastTimestamp).toBeGreaterThan(Date.now() - 60_000)
+    expect(ticks).toEqual({
+      name: 'ticks',
+      durable: false,
+      subscribers: 1,
+      schemaId: null,
+      first: null,
+      next: null,
+      bytes: null,
+      firstTimestamp: null,
+      lastTimestamp: null,
+      sync: null,
+    })
+    expect(await bus.administration.channel('orders')).toEqual(orders)
+    await failure(() => bus.administration.channel('nowhere'), 'CHANNEL_NOT_FOUND')
+  })
+
+  it('shows messages as they are stored', async () => {
+    const bus = await administrated()
+    const channel = bus.channel<Uint8Array>('orders', { payload: 'bytes' })
+    const causal = { parentId: 'p-1', vectorClockEntry: 7n }
+    const { messageId } = await channel.publish(Buffer.from([0, 255]), { idempotencyKey: 'a', causal })
+    for (const value of numbers(20)) await channel.publish(Buffer.from([value]))
+    const [first, second, ...rest] = await bus.administration.peek('orders')
+    expect(rest).toHaveLength(8)
+    expect(first).toMatchObject({
+      position: 0n,
+      messageId,
+      idempotencyKey: 'a',
+      causal,
+      payload: Uint8Array.of(0, 255),
+    })
+    expect(first?.schemaId).toEqual(NO_SCHEMA)
+    expect(first?.timestamp).toBeGreaterThan(Date.now() - 60_000)
+    expect(second).toMatchObject({ position: 1n, idempotencyKey: null, payload: Uint8Array.of(0) })
+    const positions = async (options: Parameters<typeof bus.administration.peek>[1]) =>
+      (await bus.administration.peek('orders', options)).map(({ position }) => position)
+    expect(await positions({ from: 'latest', limit: 2 })).toEqual([19n, 20n])
+    expect(await positions({ from: 'latest', limit: 50 })).toHaveLength(21)
+    expect(await positions({ from: { position: 5n }, limit: 1 })).toEqual([5n])
+    expect(await positions({ from: { time: Date.now() + 60_000 } })).toEqual([])
+    await failure(() => bus.administration.peek('orders', { limit: 0 }), 'INVALID_ARGUMENT')
+    await failure(() => bus.administration.peek('orders', { limit: 1_025 }), 'INVALID_ARGUMENT')
+    await failure(() => bus.administration.peek('ticks'), 'NOT_SUPPORTED')
+  })
+
+  it('shows as many large messages as fit, and at least one', async () => {
+    const bus = await administrated()
+    const channel = bus.channel<Uint8Array>('orders', { payload: 'bytes' })
+    for (const size of [3, 3, 5]) await channel.publish(new Uint8Array(size * 1024 * 1024))
+    expect(await bus.administration.peek('orders')).toHaveLength(2)
+    expect(await bus.administration.peek('orders', { from: { position: 2n } })).toHaveLength(1)
+  })
+
+  it('purges a log, before a position or whole', async () => {
+    const bus = await administrated()
+    const channel = bus.channel<number>('orders')
+    for (const value of numbers(5)) await channel.publish(value)
+    expect(await bus.administration.purge('orders', { before: 2n })).toBe(2n)
+    expect(await new Taker(channel.subscribe({ from: 'earliest' })).values(1)).toEqual([2])
+    expect(await bus.administration.purge('orders')).toBe(3n)
+    expect(await bus.administration.channel('orders')).toMatchObject({ first: 5n, next: 5n })
+    expect((await channel.publish(5)).position).toBe(5n)
+    await failure(() => bus.administration.purge('ticks'), 'NOT_SUPPORTED')
+  })
+
+  it('shows, moves, makes and removes cursors', async () => {
+    const bus = await administrated()
+    const channel = bus.channel<number>('orders')
+    for (const value of numbers(5)) await channel.publish(value)
+    const { administration } = bus
+    expect(await administration.cursors()).toEqual([])
+    const made = await administration.setCursor('orders', 'audit', { position: 3n })
+    expect(made).toEqual({ channel: 'orders', name: 'audit', position: 3n, lag: 2n, owned: false })
+    const subscription = channel.subscribe({ cursor: 'audit', accept: 'explicit' })
+    expect(await new Taker(subscription).values(2)).toEqual([3, 4])
+    expect(await administration.cursors('orders')).toEqual([{ ...made, owned: true }])
+    await administration.setCursor('orders', 'audit', 'earliest')
+    await failure(() => subscription.closed, 'CURSOR_FENCED')
+    expect(await new Taker(channel.subscribe({ cursor: 'audit' })).values(1)).toEqual([0])
+    expect(await administration.setCursor('orders', 'audit', 'latest')).toMatchObject({ position: 5n, lag: 0n })
+    await administration.removeCursor('orders', 'audit')
+    expect(await administration.cursors()).toEqual([])
+    await failure(() => administration.removeCursor('orders', 'audit'), 'CURSOR_NOT_FOUND')
+    await failure(() => administration.cursors('ticks'), 'NOT_SUPPORTED')
+    await failure(() => administration.setCursor('nowhere', 'a', 'latest'), 'CHANNEL_NOT_FOUND')
+    await failure(() => administration.setCursor('orders', '', 'latest'), 'INVALID_ARGUMENT')
+  })
+
+  it('ends with its limits', async () => {
+    const { administration } = await administrated()
+    await failure(() => administration.channels({ signal: AbortSignal.abort() }), 'ABORTED')
+  })
+
+  it('is what subjects are for that begin with a dollar, and nobody else may answer', async () => {
+    const bus = await administrated()
+    await failure(async () => bus.respond('$administration', () => 1).ready(), 'INVALID_ARGUMENT')
+    await failure(
+      async () => bus.worker.register({ identity: 'w', taskQueue: '$work' }, () => 1).ready(),
+      'INVALID_ARGUMENT',
+    )
+  })
+}

@@ -1,0 +1,175 @@
+import { checkInteger, checkKnownOptions, checkName, checkOptions, invalidArgument } from '../arguments.ts'
+import {
+  type ChannelCore,
+  type ChannelRegistry,
+  type ChannelStorage,
+  type CursorStatus,
+  loggedMessage,
+  positionOf,
+} from '../channel/index.ts'
+import { codec } from '../codec/index.ts'
+import { LiminalError } from '../errors.ts'
+import { checkWait, throwIfAborted, waitFor } from '../waiting.ts'
+import type { Administration, ChannelInfo, CursorInfo, LoggedMessage, PeekOptions } from './administration.ts'
+import type { StartPosition, WaitOptions } from './bus.ts'
+import { startOf } from './subscribe-arguments.ts'
+
+/** Messages that one look at a log shows, unless told otherwise, and at most. */
+const PEEKED = 10
+const MOST_PEEKED = 1_024
+/** Bytes of them, at which a look ends: what a reply of a server has room for. */
+const PEEKED_BYTES = 4 * 1024 * 1024
+const WAIT_OPTIONS = ['timeoutMs', 'signal']
+
+/** What operators do, on the bus in this process. */
+export class LocalAdministration implements Administration {
+  readonly #channels: ChannelRegistry
+  readonly #checkOpen: () => void
+
+  /** @param checkOpen throws when the bus takes nothing new. */
+  constructor(channels: ChannelRegistry, checkOpen: () => void) {
+    this.#channels = channels
+    this.#checkOpen = checkOpen
+  }
+
+  channels(options: WaitOptions = {}): Promise<readonly ChannelInfo[]> {
+    return this.#do('Looking at the channels', options, [], () =>
+      Promise.all(this.#channels.list().map((channel) => infoOf(channel))),
+    )
+  }
+
+  channel(name: string, options: WaitOptions = {}): Promise<ChannelInfo> {
+    return this.#do(`Looking at channel '${name}'`, options, [], () => infoOf(this.#find(name)))
+  }
+
+  peek(channel: string, options: PeekOptions = {}): Promise<readonly LoggedMessage[]> {
+    return this.#do(`Looking into channel '${channel}'`, options, ['from', 'limit'], async () => {
+      const { from = 'earliest', limit = PEEKED } = options
+      checkInteger('limit', limit, 1)
+      if (limit > MOST_PEEKED) throw invalidArgument('limit', `at most ${MOST_PEEKED}`, limit)
+      const start = startOf('from', from)
+      const { log } = this.#storage(channel)
+      const last = log.next - BigInt(limit)
+      const position = start === 'latest' ? (last > 0n ? last : 0n) : await positionOf(log, start)
+      return await messagesOf(log, position, limit)
+    })
+  }
+
+  purge(channel: string, options: WaitOptions & { readonly before?: bigint } = {}): Promise<bigint> {
+    return this.#do(`Purging channel '${channel}'`, options, ['before'], async () => {
+      const { before } = options
+      if (before !== undefined && !(typeof before === 'bigint' && before >= 0n)) {
+        throw invalidArgument('before', 'a bigint from 0 on', before)
+      }
+      const { log } = this.#storage(channel)
+      return await log.removeBefore(before ?? log.next)
+    })
+  }
+
+  cursors(channel?: string, options: WaitOptions = {}): Promise<readonly CursorInfo[]> {
+    return this.#do('Looking at the cursors', options, [], async () => {
+      const channels = channel === undefined ? this.#channels.list() : [this.#find(channel)]
+      if (channel !== undefined) this.#storage(channel)
+      return channels.flatMap(({ storage }) => storage?.cursors.cursors.map(({ status }) => cursorInfo(status)) ?? [])
+    })
+  }
+
+  setCursor(channel: string, cursor: string, to: StartPosition, options: WaitOptions = {}): Promise<CursorInfo> {
+    return this.#do(`Moving cursor '${cursor}' of channel '${channel}'`, options, [], async () => {
+      checkName('cursor', cursor)
+      const start = startOf('to', to)
+      const { log, cursors } = this.#storage(channel)
+      const { status } = await cursors.set(cursor, await positionOf(log, start))
+      return cursorInfo(status)
+    })
+  }
+
+  removeCursor(channel: string, cursor: string, options: WaitOptions = {}): Promise<void> {
+    return this.#do(`Removing cursor '${cursor}' of channel '${channel}'`, options, [], async () => {
+      checkName('cursor', cursor)
+      await this.#storage(channel).cursors.remove(cursor)
+    })
+  }
+
+  async #do<Result>(
+    what: string,
+    options: WaitOptions,
+    known: readonly string[],
+    act: () => Promise<Result>,
+  ): Promise<Result> {
+    checkOptions('options', options)
+    checkKnownOptions('options', options, [...WAIT_OPTIONS, ...known])
+    checkWait(options)
+    this.#checkOpen()
+    const { timeoutMs, signal } = options
+    throwIfAborted(signal, what)
+    return await waitFor(act(), { timeoutMs, signal, what })
+  }
+
+  #find(name: string): ChannelCore {
+    checkName('channel', name)
+    const channel = this.#channels.find(name)
+    if (channel !== null) return channel
+    throw new LiminalError('CHANNEL_NOT_FOUND', `There is no channel '${name}'.`)
+  }
+
+  #storage(name: string): ChannelStorage {
+    const { storage } = this.#find(name)
+    if (storage !== null) return storage
+    throw new LiminalError('NOT_SUPPORTED', `Channel '${name}' is not durable: it has no log and no cursors.`)
+  }
+}
+
+async function infoOf({ name, subscriberCount, schema, storage }: ChannelCore): Promise<ChannelInfo> {
+  const schemaId = schema === null ? null : Buffer.from(schema.id).toString('hex')
+  const common = { name, subscribers: subscriberCount, schemaId }
+  if (storage === null) {
+    const none = { first: null, next: null, bytes: null, firstTimestamp: null, lastTimestamp: null, sync: null }
+    return { ...common, durable: false, ...none }
+  }
+  const { log, sync } = storage
+  const { bytes, firstTimestamp, lastTimestamp } = await log.store.state(log.stream)
+  const { first, next } = log
+  return { ...common, durable: true, first, next, bytes, firstTimestamp, lastTimestamp, sync }
+}
+
+function cursorInfo({ channel, name, position, lag, owned }: CursorStatus): CursorInfo {
+  return { channel, name, position, lag, owned }
+}
+
+async function messagesOf(log: ChannelStorage['log'], from: bigint, limit: number): Promise<readonly LoggedMessage[]> {
+  const messages: LoggedMessage[] = []
+  let position = from
+  for (let left = PEEKED_BYTES; left > 0 && messages.length < limit; ) {
+    const runs = await log.read(position, { maxMessages: limit - messages.length, maxBytes: left })
+    if (runs.length === 0) break
+    for (const logged of runs) {
+      for (let index = 0; index < logged.run.count && left > 0; index++) {
+        const message = messageOf(loggedMessage(logged, index))
+        messages.push(message)
+        left -= message.payload.length
+        position = message.position + 1n
+      }
+    }
+  }
+  return messages
+}
+
+function messageOf(message: ReturnType<typeof loggedMessage>): LoggedMessage {
+  const { position, messageId, timestamp, publisher, key, schemaId, envelope, payload } = message
+  return {
+    position,
+    messageId,
+    timestamp,
+    publisher: publisher === null ? null : textOf(publisher),
+    idempotencyKey: key === null ? null : textOf(key),
+    schemaId: new Uint8Array(schemaId),
+    causal: codec.extractCausalContext(envelope),
+    // Its own: what was read may be a page of a log.
+    payload: new Uint8Array(payload),
+  }
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString()
+}
