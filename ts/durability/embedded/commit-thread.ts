@@ -3,14 +3,14 @@ import { Worker } from 'node:worker_threads'
 import { Deferred } from '../../deferred.ts'
 import { Deque } from '../../deque.ts'
 import { LiminalError } from '../../errors.ts'
-import {
-  COMMIT_PROGRAM,
-  type CommitThreadData,
-  type FailureInThread,
-  type FromCommitThread,
-  type RefusedWrite,
-  type ToCommitThread,
-} from './commit-program.ts'
+import type {
+  CommitThreadData,
+  FailureInThread,
+  FromCommitThread,
+  RefusedWrite,
+  ToCommitThread,
+} from './commit-messages.ts'
+import { COMMIT_PROGRAM } from './commit-program.ts'
 
 /** Where the thread finds `lmdb`: it has no file from whose place it could be looked for. */
 const LMDB = createRequire(import.meta.url).resolve('lmdb')

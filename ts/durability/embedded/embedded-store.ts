@@ -25,7 +25,7 @@ import {
 } from '../store-changes.ts'
 import { describeStoreKey, encodeKeyPrefix, encodeStoreKey } from '../store-key.ts'
 import { Watchers } from '../watchers.ts'
-import type { FailureInThread, RefusedWrite } from './commit-program.ts'
+import type { FailureInThread, RefusedWrite } from './commit-messages.ts'
 import { CommitThread } from './commit-thread.ts'
 import { commitFailure, storeFailure } from './failures.ts'
 import { type PendingWrite, PendingWrites } from './pending-writes.ts'

@@ -1,6 +1,6 @@
 import { statfs } from 'node:fs/promises'
 import { LiminalError } from '../../errors.ts'
-import type { FailureInThread } from './commit-program.ts'
+import type { FailureInThread } from './commit-messages.ts'
 
 /** Error numbers of a disk, a quota or a file that is full: of Linux, of macOS, and of LMDB, whose map cannot grow further. */
 const FULL_CODES: readonly unknown[] = [28, 122, 69, 27, -30792, 'ENOSPC', 'EDQUOT', 'EFBIG']

@@ -1,0 +1,55 @@
+/** What the thread needs to start. */
+export interface CommitThreadData {
+  /** Where the `lmdb` module is, for `require`. */
+  readonly lmdb: string
+  /** The data file. */
+  readonly path: string
+  readonly sync: 'each' | 'interval' | 'os'
+  readonly syncIntervalMs: number
+  /** Bytes of keys and values together; `null` for no limit. */
+  readonly maxBytes: number | null
+  /** Bytes of keys and values, and streams, that are in the file. */
+  readonly used: number
+  readonly streams: number
+  /** What marks a new file; `null` if the file is there. */
+  readonly mark: Uint8Array | null
+}
+
+/** What the thread is told. Whatever comes while it commits waits, and what of it are writes shares the next commit. */
+export type ToCommitThread =
+  /** Writes as `WriteBatch` makes them. */
+  | { readonly is: 'writes'; readonly bytes: ArrayBuffer; readonly count: number }
+  | { readonly is: 'flush' }
+  | { readonly is: 'close' }
+
+/** Why a write was not made though its commit was. `write` counts within the commit, `change` within the write. */
+export interface RefusedWrite {
+  readonly write: number
+  readonly change: number
+  /**
+   * `sequence`: another was expected. `number`: another was expected; `found` is what there is. `full`: it does not fit below the store's limit. `corrupt`: what it would have changed is
+   * damaged.
+   */
+  readonly is: 'sequence' | 'number' | 'full' | 'corrupt'
+  readonly found: bigint | string | number | null
+}
+
+export interface FailureInThread {
+  readonly message: string
+  readonly code: string | number | null
+}
+
+/** What the thread says. */
+export type FromCommitThread =
+  | { readonly is: 'ready' }
+  | { readonly is: 'unfit'; readonly failure: FailureInThread }
+  /** The next `writes` writes are over, and durable as far as the policy says, but for those refused. */
+  | {
+      readonly is: 'committed'
+      readonly writes: number
+      readonly refused: readonly RefusedWrite[]
+      readonly streams: number
+    }
+  /** Nothing of the next `writes` writes was kept. */
+  | { readonly is: 'failed'; readonly writes: number; readonly failure: FailureInThread }
+  | { readonly is: 'flushed' | 'closed'; readonly failure: FailureInThread | null }
