@@ -324,6 +324,7 @@ describe('the listing of processes', () => {
     const lines = server.bus.processes.list().map(({ name, about }) => `${name}: ${about}`)
     expect(lines.sort()).toEqual([
       'conversation: greet',
+      'responder: $administration',
       'responder: ada of sums',
       'responder: bob of sums',
       'responder: far',
