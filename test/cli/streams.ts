@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream'
 
-/** A stream that remembers what was written to it. */
+/** A stream that remembers what was written to it, and says `written` each time. */
 export class Collected extends Writable {
   readonly isTTY: boolean
   text = ''
@@ -13,6 +13,7 @@ export class Collected extends Writable {
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
     this.text += chunk.toString('utf8')
     done()
+    this.emit('written')
   }
 
   get lines(): string[] {

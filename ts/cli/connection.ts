@@ -73,6 +73,9 @@ async function tellOfChanges(bus: RemoteBus, { output }: CommandContext): Promis
       case 'resubscribed':
         output.note(`subscribed again to ${status.channels.join(', ')}; what was published in between is missing`)
         break
+      case 'resumed':
+        output.note(`going on with ${status.channels.join(', ')}; nothing is missing`)
+        break
       case 'responder-refused':
         throw status.error
       case 'closed':

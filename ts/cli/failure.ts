@@ -30,6 +30,9 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
   PARTICIPANT_GONE: 'whether it processed the request is unknown; ask again and another responder takes over',
   TIMEOUT: 'allow more time with --timeout <milliseconds>',
   SUBSCRIPTION_SHED: 'whoever reads the output must keep up; redirect it to a file, and read that',
+  CURSOR_FENCED: 'a newer subscription owns that cursor; choose another name to get messages beside it',
+  CURSOR_NOT_FOUND: 'see which there are: liminal cursor ls',
+  STORE_LOCKED: 'a data directory is for one server at a time; end the other one, or choose another with --data-dir',
   OUTBOX_FULL: 'fewer messages underway help: --in-flight <n>',
   CODEC_UNAVAILABLE: 'unset LIMINAL_CODEC to use the codec that loads',
 }

@@ -4,6 +4,8 @@ import { Command, CommanderError } from 'commander'
 import { LiminalError } from '../errors.ts'
 import { addAsk } from './commands/ask.ts'
 import { addBench } from './commands/bench.ts'
+import { addChannel } from './commands/channel.ts'
+import { addCursor } from './commands/cursor.ts'
 import { addDemo } from './commands/demo.ts'
 import { addFrame } from './commands/frame.ts'
 import { addPub } from './commands/pub.ts'
@@ -84,6 +86,8 @@ function createProgram(context: CommandContext): Command {
   addSub(program, context)
   addAsk(program, context)
   addRespond(program, context)
+  addChannel(program, context)
+  addCursor(program, context)
   addBench(program, context)
   addFrame(program, context)
   addDemo(program, context)

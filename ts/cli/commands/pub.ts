@@ -94,16 +94,19 @@ async function publishPayloads(
 }
 
 function receiptJson(receipt: Receipt) {
-  return { ...receipt, messageId: receipt.messageId.toString() }
+  const { messageId, position, ...others } = receipt
+  return { messageId: messageId.toString(), position: position?.toString() ?? null, ...others }
 }
 
-function receiptText(channel: string, { messageId, delivered, deliveredTo, duplicate }: Receipt): string {
+function receiptText(channel: string, receipt: Receipt): string {
+  const { messageId, position, delivered, deliveredTo, duplicate } = receipt
   const reached = !delivered
     ? 'no subscriber was there'
     : deliveredTo === null
       ? 'delivered'
       : `delivered to ${deliveredTo} subscriber${deliveredTo === 1 ? '' : 's'}`
-  return `published ${messageId} to ${channel}: ${duplicate ? 'a duplicate; of the original: ' : ''}${reached}`
+  const at = position === null ? '' : ` at position ${position}`
+  return `published ${messageId} to ${channel}${at}: ${duplicate ? 'a duplicate; of the original: ' : ''}${reached}`
 }
 
 function kindOf(options: PubOptions): ValueKind {

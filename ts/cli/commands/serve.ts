@@ -19,6 +19,10 @@ interface ServeOptions {
   readonly host: string
   readonly port: number
   readonly channel: readonly string[]
+  readonly durableChannel: readonly string[]
+  readonly dataDir?: string
+  readonly sync?: 'each' | 'interval' | 'os'
+  readonly administration: boolean
   readonly createChannels?: true
   readonly authToken?: string
   readonly echo?: true
@@ -40,16 +44,36 @@ export function addServe(program: Command, context: CommandContext): void {
       repeated,
       [],
     )
+    .option(
+      '--durable-channel <name[=schema.json]>',
+      'the same for a durable one, which needs --data-dir; repeatable',
+      repeated,
+      [],
+    )
+    .addOption(
+      new Option(
+        '--data-dir <dir>',
+        'where durable channels are stored; made if it is missing, and its channels are there again',
+      ).env('LIMINAL_DATA_DIR'),
+    )
+    .addOption(
+      new Option(
+        '--sync <policy>',
+        'when messages of the durable channels are on disk: before they are acknowledged (each, the default), soon, or when the system likes',
+      ).choices(['each', 'interval', 'os']),
+    )
     .option('--create-channels', 'let clients create channels by using them')
     .addOption(new Option('--auth-token <token>', 'what clients must present').env('LIMINAL_AUTH_TOKEN'))
     .option('--echo', 'answer the subject "echo" with whatever was asked')
     .option('--no-deliver', 'send no messages to subscribers, for clients of liminal 0.2.1')
+    .option('--no-administration', 'let no client look at channels and cursors, purge or move them')
     .option('--grace <ms>', 'how long requests underway may take when the server is told to end', milliseconds, 5_000)
     .option('--welcome', 'for a first try: channel "orders", --create-channels, --echo, and what to type next')
     .action((options: ServeOptions) => serve(options, context))
   withExamples(withOutput(command), [
     ['liminal serve --channel orders', 'one channel, no other'],
     ['liminal serve --channel orders=orders.schema.json', 'messages are checked against a JSON Schema'],
+    ['liminal serve --data-dir ./data --durable-channel orders', 'its messages survive the server'],
     ['liminal serve --port 0 --create-channels --json', 'any port; the address comes as a line of JSON'],
   ])
 }
@@ -57,7 +81,15 @@ export function addServe(program: Command, context: CommandContext): void {
 async function serve(options: ServeOptions, context: CommandContext): Promise<void> {
   const { output, invocation, signal } = context
   const welcome = options.welcome === true
-  const channels = options.channel.map(declaration)
+  const { dataDir, sync } = options
+  if (dataDir === undefined && options.durableChannel.length > 0) {
+    throw usageError('--durable-channel needs --data-dir <dir>, where its messages are stored')
+  }
+  const durable = options.durableChannel.map((text) => ({
+    ...declaration(text),
+    durable: sync === undefined ? true : { sync },
+  }))
+  const channels = [...options.channel.map(declaration), ...durable]
   if (welcome && !channels.some(({ name }) => name === 'orders')) channels.push({ name: 'orders' })
 
   const server = await createServer({
@@ -66,6 +98,8 @@ async function serve(options: ServeOptions, context: CommandContext): Promise<vo
     channels,
     createChannels: welcome || options.createChannels === true,
     deliver: options.deliver,
+    administration: options.administration,
+    ...(dataDir === undefined ? {} : { dataDir }),
     ...(options.authToken === undefined ? {} : { authToken: options.authToken }),
   })
   try {
