@@ -26,6 +26,7 @@ export { HANDLER_FAILED, SUBSCRIPTION_SHED, type SubscriptionEvent } from './dia
 export { dispatchWork, type GroupOptions } from './dispatch-work.ts'
 export { LocalBus } from './local-bus.ts'
 export type { LocalConversation } from './local-conversation.ts'
+export { partsNotRecorded, withoutJournal } from './local-durable-conversation.ts'
 export { LocalResponder } from './local-responder.ts'
 export type { SubscriptionQueueLimits } from './local-sink.ts'
 export { LocalWorker } from './local-worker.ts'

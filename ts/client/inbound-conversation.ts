@@ -26,6 +26,7 @@ import type { Connection } from './connection.ts'
 import { checkFrame } from './frame-size.ts'
 import type { InboundConversations } from './inbound-conversations.ts'
 import { InboundReply } from './inbound-reply.ts'
+import { InboundSteps } from './inbound-steps.ts'
 import type { ResponderLink } from './responder-link.ts'
 
 const NOTHING = new Uint8Array(0)
@@ -35,6 +36,8 @@ class InboundMessage extends AbandonableMessage implements MessageFate {
   /** Of a request: its own, where the answer goes. */
   readonly stream: number
   readonly #conversation: InboundConversation
+  readonly #records: boolean
+  #recorded: InboundSteps | null = null
   #parts = 0
 
   constructor(
@@ -44,10 +47,28 @@ class InboundMessage extends AbandonableMessage implements MessageFate {
     causal: CausalContext,
     replyRequested: boolean,
     terms: MessageTerms | null,
+    recordsSteps: boolean,
   ) {
     super(payload, causal, replyRequested, terms)
     this.stream = stream
     this.#conversation = conversation
+    this.#records = recordsSteps
+  }
+
+  /** Made when the first step is asked for. */
+  override get steps(): InboundSteps | null {
+    if (this.#records) this.#recorded ??= this.#conversation.stepsOf(this)
+    return this.#recorded
+  }
+
+  /** It is settled here: its steps are of no concern any more. */
+  settle(): void {
+    this.#recorded?.end(nobodyWaits())
+  }
+
+  override abandon(error: LiminalError): void {
+    super.abandon(error)
+    this.#recorded?.end(error)
   }
 
   reply(reply: Uint8Array | null): void {
@@ -142,6 +163,7 @@ export class InboundConversation implements ConversationInfo {
   message(batch: FrameBatch, row: number, stream: number, flags: number): void {
     let payload = batch.payload(row)
     let terms: MessageTerms | null = null
+    let recordsSteps = false
     // Mostly there is neither.
     if ((flags & (HAS_HEAD | IN_PARTS)) !== 0) {
       try {
@@ -149,7 +171,9 @@ export class InboundConversation implements ConversationInfo {
         if ((flags & HAS_HEAD) !== 0 && this.#connection.granted(Capability.WORK)) {
           const headed = readHead(payload)
           payload = headed.payload
-          terms = { ...readRequestHead(headed), inParts }
+          const { attempt, deadline, key, steps } = readRequestHead(headed)
+          terms = { attempt, deadline, key, inParts }
+          recordsSteps = steps === true && this.#connection.granted(Capability.DURABLE)
         } else terms = { inParts }
       } catch (thrown) {
         if ((flags & REPLY_REQUESTED) !== 0) this.#inbound.refuse(stream, this.key, toLiminalError(thrown))
@@ -157,7 +181,7 @@ export class InboundConversation implements ConversationInfo {
       }
     }
     const replyRequested = (flags & REPLY_REQUESTED) !== 0
-    const message = new InboundMessage(this, stream, payload, batch.causal(row), replyRequested, terms)
+    const message = new InboundMessage(this, stream, payload, batch.causal(row), replyRequested, terms, recordsSteps)
     this.#underway = withItem(this.#underway, message)
     if (message.inParts) this.#inbound.streams(stream, message)
     try {
@@ -166,6 +190,16 @@ export class InboundConversation implements ConversationInfo {
       message.fail(toLiminalError(thrown))
     }
     message.release()
+  }
+
+  /** See InboundMessage. What is said of its steps goes on its stream, in both directions. */
+  stepsOf(message: InboundMessage): InboundSteps {
+    const steps = new InboundSteps((payload) => {
+      if (!hasItem(this.#underway, message)) return nobodyWaits()
+      return this.#connection.open ? this.#send(message, payload, HAS_HEAD) : nobodyWaits()
+    })
+    this.#inbound.records(message.stream, steps)
+    return steps
   }
 
   /** The asking side gave one request up. It may have been answered a moment ago. */
@@ -189,6 +223,7 @@ export class InboundConversation implements ConversationInfo {
     this.#underway = null
     for (const message of underway) {
       if (message.inParts) this.#inbound.streams(message.stream, null)
+      this.#inbound.records(message.stream, null)
       if (!well || message.replyRequested) message.abandon(nobodyWaits())
     }
     this.#participant?.close(reason)
@@ -246,6 +281,8 @@ export class InboundConversation implements ConversationInfo {
     if (!hasItem(this.#underway, message)) return false
     this.#underway = withoutItem(this.#underway, message)
     if (message.inParts) this.#inbound.streams(message.stream, null)
+    this.#inbound.records(message.stream, null)
+    message.settle()
     return true
   }
 }

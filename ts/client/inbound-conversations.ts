@@ -7,17 +7,20 @@ import {
   Capability,
   Column,
   FrameType,
+  HAS_HEAD,
   HEAD_WIDTH,
   HEADER_BYTES,
   REPLY_REQUESTED,
   ReasonCode,
   ROW_WIDTH,
+  readHead,
   reasonOf,
 } from '../protocol/index.ts'
 import { toLiminalError } from '../thrown.ts'
 import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
 import { InboundConversation } from './inbound-conversation.ts'
+import type { InboundSteps } from './inbound-steps.ts'
 import type { StreamOwner } from './streams.ts'
 import { wireText } from './wire-text.ts'
 
@@ -33,6 +36,8 @@ export class InboundConversations implements StreamOwner {
   readonly #conversations = new IntegerMap<InboundConversation>()
   /** Requests whose replies go out in parts, by their streams. */
   readonly #streaming = new Map<number, AbandonableMessage>()
+  /** Requests whose steps are recorded, by their streams. */
+  readonly #recording = new Map<number, InboundSteps>()
   readonly #subject = new LastText()
   /** What ends the bus. */
   #leaving: LiminalError | null = null
@@ -126,6 +131,12 @@ export class InboundConversations implements StreamOwner {
 
   #message(batch: FrameBatch, row: number, stream: number, flags: number): void {
     const id = batch.key(row)
+    const isAnswer = (flags & (HAS_HEAD | REPLY_REQUESTED)) === HAS_HEAD
+    const recording = isAnswer ? this.#recording.get(stream) : undefined
+    if (recording !== undefined) {
+      this.#recorded(recording, batch.payload(row))
+      return
+    }
     const conversation = this.#conversations.get(id)
     if (conversation !== undefined) conversation.message(batch, row, stream, flags)
     else if ((flags & REPLY_REQUESTED) === 0) return
@@ -151,6 +162,20 @@ export class InboundConversations implements StreamOwner {
     const frame = batch.frame(row)
     if (frame.type !== 'Accept' || !/^\d{1,15}$/.test(frame.referencedMessageId)) return
     this.#streaming.get(stream)?.take(Number(frame.referencedMessageId))
+  }
+
+  #recorded(steps: InboundSteps, payload: Uint8Array): void {
+    try {
+      steps.answered(readHead(payload))
+    } catch (thrown) {
+      steps.end(toLiminalError(thrown))
+    }
+  }
+
+  /** See InboundConversation: the steps of a request are recorded, or not any more. */
+  records(stream: number, steps: InboundSteps | null): void {
+    if (steps === null) this.#recording.delete(stream)
+    else this.#recording.set(stream, steps)
   }
 
   /** See InboundConversation: a reply in parts begins, or ends. */

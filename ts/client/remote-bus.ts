@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { checkFunction, checkName, checkOneOf, checkOptions, checkSubject } from '../arguments.ts'
 import {
   type Administration,
@@ -42,9 +43,11 @@ import { ClientCore, DEFAULT_REPLY_TIMEOUT_MS } from './client-core.ts'
 import { ConversationLink } from './conversation-link.ts'
 import { dial } from './dial.ts'
 import { DispatchRequest } from './dispatch-request.ts'
+import { DurableLink } from './durable-link.ts'
 import { type ClientOptions, resolveOptions } from './options.ts'
 import type { PushHandler } from './push-handlers.ts'
 import { RemoteConversation } from './remote-conversation.ts'
+import { RemoteDurableConversation } from './remote-durable-conversation.ts'
 import { RemoteResponder } from './remote-responder.ts'
 import { RemoteWorker } from './remote-worker.ts'
 import { ResponderLink } from './responder-link.ts'
@@ -61,8 +64,9 @@ import { WorkerLink } from './worker-link.ts'
  * | `publish` written, without an idempotency key | `CONNECTION_LOST`: whether it had an effect is unknown |
  * | `publish` written, with an idempotency key | written again after the reconnect, in order, under the same key |
  * | `publish`, `ask`, `stream`, `dispatch`, `converse` not yet written | waits for the next connection, within its own time |
- * | `ask`, `stream`, `dispatch`, and everything of an open conversation | `CONNECTION_LOST` |
+ * | `ask`, `stream`, `dispatch`, and everything of an open conversation that is not durable | `CONNECTION_LOST` |
  * | `send` | counted as failed as far as it is not known to have arrived; while there is no connection, `OUTBOX_FULL` |
+ * | durable conversation | opened again under its key; what was asked and not answered is asked again under its id |
  * | subscription | subscribes again; sequences start at 1; what was published in between is lost; ends if the server refuses |
  * | subscription to a durable channel | goes on behind the last delivery that it handed out, and with a cursor where that is: nothing is missing |
  * | responder | registers again; behaviours running for the dead connection are aborted and their replies dropped |
@@ -233,6 +237,7 @@ export class ConnectedBus implements RemoteBus {
     const { timeoutMs = this.#core.settings.requestTimeoutMs, signal, payload = 'json' } = options
     const what = `Opening a conversation with '${subject}'`
     throwIfAborted(signal, what)
+    if (options.durable === true) return await this.#converseDurably(subject, options)
     const { onCrash, deadlineMs, idleTimeoutMs, causal } = options
     const openFlags = actionOf(onCrash) === 'route-to-next' ? OPEN_REROUTE : 0
     const link = new ConversationLink(this.#core, subject, { openFlags, deadlineMs, idleTimeoutMs, causal })
@@ -245,6 +250,30 @@ export class ConnectedBus implements RemoteBus {
       throw error
     }
     return new RemoteConversation(this.#core, link, payload, onCrash)
+  }
+
+  async #converseDurably(subject: string, options: ConverseOptions): Promise<RemoteDurableConversation> {
+    const { timeoutMs = this.#core.settings.requestTimeoutMs, signal, payload = 'json' } = options
+    const { onCrash = 'route-to-next', deadlineMs, idleTimeoutMs, causal, key = randomUUID() } = options
+    const what = `Opening a conversation with '${subject}'`
+    this.#core.assertOpen(what)
+    const link = new DurableLink(this.#core, subject, {
+      key,
+      onCrash: actionOf(onCrash),
+      deadlineMs,
+      idleTimeoutMs,
+      parentId: causal?.parentId ?? undefined,
+      vectorClockEntry: causal?.vectorClockEntry?.toString(),
+    })
+    link.begin()
+    try {
+      await waitFor(link.opened.promise, { timeoutMs, signal, what })
+    } catch (thrown) {
+      const error = toLiminalError(thrown)
+      link.abandon(error)
+      throw error
+    }
+    return new RemoteDurableConversation(this.#core, link, payload, onCrash)
   }
 
   respond<Request = unknown>(

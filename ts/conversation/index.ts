@@ -30,6 +30,7 @@ export {
   type JournalFailed,
   SEND_FAILED,
   type SendFailed,
+  saySendFailed,
 } from './diagnostics.ts'
 export type { Exchange, ExchangeObserver } from './exchange.ts'
 export { checkIsolation, IsolatedResponder, type IsolationOptions, moduleUrl } from './isolated-responder.ts'

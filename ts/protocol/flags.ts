@@ -49,3 +49,5 @@ export const ACCEPT_EXTEND = 0x40
 export const ACCEPT_CHECKPOINT = 0x20
 /** On SubscribeAck, extension `DURABLE`: the channel is durable, and deliveries are numbered by their positions. */
 export const SUBSCRIBED_LOGGED = 0x80
+/** On ConversationOpen, extension `DURABLE`: a NUL and terms as JSON text follow the subject, see `readDurableTerms`. */
+export const OPEN_DURABLE = 0x08

@@ -28,6 +28,33 @@ export interface RequestHead {
   /** Milliseconds since the epoch. */
   readonly deadline?: number | undefined
   readonly key?: string | undefined
+  /** What the request of a durable conversation is called (extension `DURABLE`). */
+  readonly requestId?: string | undefined
+  /** Whether its steps are recorded (extension `DURABLE`). */
+  readonly steps?: boolean | undefined
+}
+
+/** What whoever runs the steps of a request says of one (extension `DURABLE`). The output of one that is done is the payload. */
+export interface StepQuestion {
+  /** What the answer repeats: unique among those that have none yet. */
+  readonly id: number
+  readonly does: 'begin' | 'complete' | 'fail'
+  readonly name: string
+  readonly ordinal: number
+  /** Of one that failed. */
+  readonly message?: string | undefined
+}
+
+/** What it is told. The output of one that is done is the payload. */
+export interface StepAnswer {
+  readonly id: number
+  readonly is: 'done' | 'run' | 'error'
+  /** Of one that is to be run. */
+  readonly token?: string | undefined
+  readonly attempt?: number | undefined
+  /** Of an error. */
+  readonly code?: string | undefined
+  readonly message?: string | undefined
 }
 
 /** One time that a dispatched message went on to another consumer. */
@@ -98,6 +125,7 @@ export type HeadField =
   | { readonly dispatch: DispatchHead }
   | { readonly outcome: OutcomeHead }
   | { readonly work: WorkHead }
+  | { readonly step: StepQuestion | StepAnswer }
   | RequestHead
   | AnswerHead
 
@@ -136,6 +164,35 @@ export function readRequestHead({ head }: Headed): RequestHead {
     attempt: integerIn(head, 'attempt', 1),
     deadline: numberIn(head, 'deadline'),
     key: stringIn(head, 'key'),
+    requestId: stringIn(head, 'requestId'),
+    steps: memberOf(head, 'steps') === true ? true : undefined,
+  }
+}
+
+/** `null` if the head is about something else. @throws LiminalError `PAYLOAD_INVALID`. */
+export function readStepQuestion({ head }: Headed): StepQuestion | null {
+  if (head.step === undefined) return null
+  const fields = objectOf(head.step, 'step')
+  return {
+    id: needed(integerIn(fields, 'id', 0), 'id'),
+    does: needed(oneIn(fields, 'does', ['begin', 'complete', 'fail']), 'does'),
+    name: needed(stringIn(fields, 'name'), 'name'),
+    ordinal: needed(integerIn(fields, 'ordinal', 0), 'ordinal'),
+    message: stringIn(fields, 'message'),
+  }
+}
+
+/** `null` if the head is about something else. @throws LiminalError `PAYLOAD_INVALID`. */
+export function readStepAnswer({ head }: Headed): StepAnswer | null {
+  if (head.step === undefined) return null
+  const fields = objectOf(head.step, 'step')
+  return {
+    id: needed(integerIn(fields, 'id', 0), 'id'),
+    is: needed(oneIn(fields, 'is', ['done', 'run', 'error']), 'is'),
+    token: stringIn(fields, 'token'),
+    attempt: integerIn(fields, 'attempt', 1),
+    code: stringIn(fields, 'code'),
+    message: stringIn(fields, 'message'),
   }
 }
 

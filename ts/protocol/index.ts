@@ -1,6 +1,7 @@
 export { ALL_CAPABILITIES, Capability, EXTENSION_MASK } from './capabilities.ts'
 export * from './columns.ts'
 export * from './constants.ts'
+export { type DurableOpenTerms, readDurableTerms, withDurableTerms } from './durable-terms.ts'
 export * from './flags.ts'
 export * from './frames.ts'
 export {
@@ -18,7 +19,11 @@ export {
   readHead,
   readOutcomeHead,
   readRequestHead,
+  readStepAnswer,
+  readStepQuestion,
   readWorkHead,
+  type StepAnswer,
+  type StepQuestion,
   type WorkHead,
   withHead,
 } from './heads.ts'

@@ -1,19 +1,47 @@
-import type { AbandonListener, MessageFate, ParticipantMessage, TakenListener } from '../conversation/index.ts'
+import { checkName } from '../arguments.ts'
+import type {
+  AbandonListener,
+  MessageFate,
+  MessageSteps,
+  ParticipantMessage,
+  TakenListener,
+} from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
 import { IntegerMap } from '../integer-map.ts'
+import { ownBytes } from '../payload.ts'
+import {
+  HAS_HEAD,
+  readHead,
+  readStepQuestion,
+  type StepAnswer,
+  type StepQuestion,
+  withHead,
+} from '../protocol/index.ts'
+import { toLiminalError } from '../thrown.ts'
 import type { SessionContext } from './context.ts'
 import type { RemoteParticipant } from './remote-participant.ts'
 import type { ServerStreams } from './server-streams.ts'
+
+const NOTHING = new Uint8Array(0)
+const LONGEST_MESSAGE = 1_024
 
 /** One request that the peer has to answer. */
 class Ask implements AbandonListener, TakenListener {
   readonly streamId: number
   readonly participant: RemoteParticipant
   readonly done: MessageFate
+  readonly steps: MessageSteps | null
   readonly #asks: Asks
 
-  constructor(asks: Asks, streamId: number, participant: RemoteParticipant, done: MessageFate) {
+  constructor(
+    asks: Asks,
+    streamId: number,
+    participant: RemoteParticipant,
+    done: MessageFate,
+    steps: MessageSteps | null,
+  ) {
     this.#asks = asks
+    this.steps = steps
     this.streamId = streamId
     this.participant = participant
     this.done = done
@@ -57,7 +85,7 @@ export class Asks {
       return
     }
     const streamId = this.#streams.take()
-    const ask = new Ask(this, streamId, participant, done)
+    const ask = new Ask(this, streamId, participant, done, message.steps)
     this.#byStream.set(streamId, ask)
     const failure = participant.transmit(streamId, message)
     if (failure !== null) {
@@ -79,6 +107,28 @@ export class Asks {
     if (this.#byStream.get(streamId) !== ask || !participant.live) return
     // It waits for room rather than being left out: a producer that is not told stands still for ever.
     this.#context.output.converse({ type: 'Accept', flags: 0, streamId, referencedMessageId: String(count) })
+  }
+
+  /** The peer says something of a step of a request. Returns whether it is one. @throws LiminalError `PAYLOAD_INVALID`. */
+  step(streamId: number, payload: Uint8Array): boolean {
+    const ask = this.#byStream.get(streamId)
+    if (ask === undefined || ask.steps === null) return false
+    const headed = readHead(payload)
+    const question = readStepQuestion(headed)
+    if (question === null) return false
+    void answerStep(ask.steps, question, ownBytes(headed.payload)).then(({ answer, output }) => {
+      if (this.#byStream.get(streamId) !== ask) return
+      const { number } = ask.participant
+      if (this.#context.output.answerWith(streamId, number, withHead({ step: answer }, output), HAS_HEAD)) return
+      const text = `The connection of the responder of '${ask.participant.subject}' is too far behind; try again later.`
+      this.fail(streamId, new LiminalError('OUTBOX_FULL', text))
+    })
+    return true
+  }
+
+  /** The connection is over, and whoever ran steps with it. */
+  gone(): void {
+    for (const ask of this.#byStream.values()) ask.steps?.lost()
   }
 
   /** The answer came. It is good for this call, and `null` where the parts were all. */
@@ -116,9 +166,33 @@ export class Asks {
     const ask = this.#byStream.get(streamId)
     if (ask !== undefined) {
       this.#byStream.delete(streamId)
+      // It has no way to say any more what became of them.
+      ask.steps?.lost()
       this.#context.settled()
     }
     return ask
+  }
+}
+
+/** Does what is asked of a step. Never rejects. */
+async function answerStep(
+  steps: MessageSteps,
+  { id, does, name, ordinal, message }: StepQuestion,
+  output: Uint8Array,
+): Promise<{ readonly answer: StepAnswer; readonly output: Uint8Array }> {
+  try {
+    checkName('name', name)
+    if (does === 'begin') {
+      const start = await steps.begin(name, ordinal)
+      if (start.is === 'done') return { answer: { id, is: 'done' }, output: start.output }
+      return { answer: { id, is: 'run', token: start.token, attempt: start.attempt }, output: NOTHING }
+    }
+    if (does === 'complete') return { answer: { id, is: 'done' }, output: await steps.complete(name, ordinal, output) }
+    await steps.fail(name, ordinal, (message ?? '').slice(0, LONGEST_MESSAGE))
+    return { answer: { id, is: 'done' }, output: NOTHING }
+  } catch (thrown) {
+    const { code, message: text } = toLiminalError(thrown)
+    return { answer: { id, is: 'error', code, message: text.slice(0, LONGEST_MESSAGE) }, output: NOTHING }
   }
 }
 

@@ -57,7 +57,7 @@ export class RemoteParticipant implements Participant {
 
   receive(message: ParticipantMessage, done: MessageFate): void {
     if (!this.#live) done.fail(gone(this.subject))
-    else if (message.replyRequested) this.#asks.ask(this, message, done)
+    else if (message.replyRequested || message.steps !== null) this.#asks.ask(this, message, done)
     else {
       const failure = this.transmit(this.streamId, message)
       if (failure === null) done.reply(null)
@@ -68,12 +68,13 @@ export class RemoteParticipant implements Participant {
   /** Writes a message to the peer and returns what kept it from being sent, or `null`. */
   transmit(streamId: number, message: ParticipantMessage): LiminalError | null {
     const { options, output } = this.#context
-    const isPlain = !message.inParts && message.attempt === 1 && message.deadline === null && message.key === null
+    const isUsual = message.attempt === 1 && message.deadline === null && message.key === null
+    const isPlain = isUsual && !message.inParts && message.steps === null
     let payload: Uint8Array
     let flags: number
     try {
       flags = isPlain ? 0 : this.#flagsOf(message)
-      payload = (flags & HAS_HEAD) === 0 ? message.payload : withHead(headOf(message), message.payload)
+      payload = (flags & HAS_HEAD) === 0 ? message.payload : withHead(this.#headOf(message), message.payload)
     } catch (thrown) {
       return toLiminalError(thrown)
     }
@@ -97,12 +98,26 @@ export class RemoteParticipant implements Participant {
   }
 
   /** What the peer is told beside the content, as far as it understands that. */
-  #flagsOf({ attempt, deadline, key, inParts, replyRequested }: ParticipantMessage): number {
-    let flags = replyRequested ? REPLY_REQUESTED : 0
+  #flagsOf({ attempt, deadline, key, inParts, replyRequested, steps }: ParticipantMessage): number {
+    // What is recorded is done when the peer says so, whether or not anybody wants the result.
+    let flags = replyRequested || steps !== null ? REPLY_REQUESTED : 0
     // A peer that knows nothing of parts gives one reply, which is a stream too.
     if (inParts && this.#context.granted(Capability.STREAMS)) flags |= IN_PARTS
-    const isUsual = attempt === 1 && deadline === null && key === null
+    const isUsual = attempt === 1 && deadline === null && key === null && (steps === null || !this.#recordsSteps)
     return isUsual || !this.#context.granted(Capability.WORK) ? flags : flags | HAS_HEAD
+  }
+
+  get #recordsSteps(): boolean {
+    return this.#context.granted(Capability.DURABLE)
+  }
+
+  #headOf({ attempt, deadline, key, steps }: ParticipantMessage): RequestHead {
+    return {
+      attempt: attempt === 1 ? undefined : attempt,
+      deadline: deadline ?? undefined,
+      key: key ?? undefined,
+      steps: steps !== null && this.#recordsSteps ? true : undefined,
+    }
   }
 
   /** The asking side is done. The peer is told. */
@@ -132,8 +147,4 @@ export class RemoteParticipant implements Participant {
     this.#keeper.closed(this)
     this.#info.leave(error)
   }
-}
-
-function headOf({ attempt, deadline, key }: ParticipantMessage): RequestHead {
-  return { attempt: attempt === 1 ? undefined : attempt, deadline: deadline ?? undefined, key: key ?? undefined }
 }

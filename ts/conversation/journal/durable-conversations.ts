@@ -33,6 +33,8 @@ export interface DurableHost {
 export interface DurableTerms extends Omit<ConversationTerms, 'openedAt' | 'key'> {
   /** What it is called: one that is there is gone on with, whatever the terms. Default: a random one. */
   readonly key?: string | undefined
+  /** Whether it has to be there already. Default `false`. */
+  readonly existing?: boolean | undefined
 }
 
 /** The durable conversations of a bus: those that are live, and those that wait on disk. */
@@ -70,7 +72,7 @@ export class DurableConversations implements DurableKeeper {
 
   /**
    * Opens a conversation, or goes on with the one that has this key: one that is over gives the replies that it has given.
-   * @throws LiminalError `LIMIT_EXCEEDED`, `CLOSED`, `STORE_CORRUPT`, `STORE_FULL`, `STORE_FAILED`.
+   * @throws LiminalError `LIMIT_EXCEEDED`, `CLOSED`, `CONVERSATION_NOT_FOUND` if it has to be there, `STORE_CORRUPT`, `STORE_FULL`, `STORE_FAILED`.
    */
   async open(subject: string, terms: DurableTerms): Promise<DurableConversation> {
     const { key = randomUUID() } = terms
@@ -179,6 +181,7 @@ export class DurableConversations implements DurableKeeper {
   async #openOne(name: ConversationName, terms: DurableTerms): Promise<DurableConversation> {
     const found = terms.key === undefined ? null : await this.#load(name)
     if (found !== null) return found
+    if (terms.existing === true) throw notFound(name)
     this.#checkOpen()
     this.#checkRoom(name.subject)
     const at = Date.now()
@@ -249,7 +252,7 @@ export class DurableConversations implements DurableKeeper {
   }
 
   async #recoverOne({ parts: [subject, key] }: StoreKey): Promise<void> {
-    await this.open(subject, { key })
+    await this.open(subject, { key, existing: true })
   }
 
   #finish(journal: Journal): void {
@@ -275,6 +278,11 @@ export class DurableConversations implements DurableKeeper {
     const message = `A conversation with '${subject}' cannot be opened: too many are open. Close some, or raise maxConversations.`
     throw new LiminalError('LIMIT_EXCEEDED', message)
   }
+}
+
+function notFound({ subject, key }: ConversationName): LiminalError {
+  const message = `There is no conversation '${key}' with '${subject}'. It is over, and its time is over too; open one with another key.`
+  return new LiminalError('CONVERSATION_NOT_FOUND', message)
 }
 
 function idOf({ subject, key }: ConversationName): string {

@@ -1,4 +1,4 @@
-import { LiminalError } from '../../errors.ts'
+import { type ErrorCode, LiminalError } from '../../errors.ts'
 import { ownBytes } from '../../payload.ts'
 import { toLiminalError } from '../../thrown.ts'
 import type { MessageTerms } from '../abandonable-message.ts'
@@ -119,7 +119,7 @@ export class DurableRequest implements ExchangeObserver {
     // The end of the conversation has its own record.
     if (this.#isOver) return
     this.#keeper.left(this)
-    if (this.#keeper.journal.state.opened.onCrash === 'route-to-next' && isUnanswered(error)) {
+    if (this.#keeper.journal.state.opened.onCrash === 'route-to-next' && UNANSWERED.has(error.code)) {
       this.#shunned = shunned
       this.#again(error)
     } else this.#record({ is: 'error', error: { code: error.code, message: error.message } })
@@ -220,12 +220,14 @@ export class DurableRequest implements ExchangeObserver {
   }
 }
 
-/** Whether an error says that nobody has answered: somebody else, or somebody later, may. */
-function isUnanswered({ code }: LiminalError): boolean {
-  return (
-    code === 'PARTICIPANT_GONE' || code === 'OUTBOX_FULL' || code === 'LIMIT_EXCEEDED' || code === 'CONNECTION_LOST'
-  )
-}
+/** What says that nobody has answered: somebody else, or somebody later, may. */
+const UNANSWERED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'PARTICIPANT_GONE',
+  'OUTBOX_FULL',
+  'LIMIT_EXCEEDED',
+  'CONNECTION_LOST',
+  'CONVERSATION_NOT_FOUND',
+])
 
 /** An error that was recorded, for whoever asks for it. */
 export function errorOf({ code, message }: RecordedError): LiminalError {

@@ -7,6 +7,7 @@ import {
   Column,
   HEAD_WIDTH,
   HEADER_BYTES,
+  OPEN_DURABLE,
   OPEN_OFFER,
   ReasonCode,
   ROW_WIDTH,
@@ -14,6 +15,7 @@ import {
 import { asLiminalError } from '../../thrown.ts'
 import type { SessionContext } from '../context.ts'
 import { Conversations } from './conversation.ts'
+import { DurableConversations } from './durable-conversation.ts'
 import { Responders } from './responder.ts'
 
 /** Offset of the subject's length in a ConversationOpen frame. */
@@ -31,6 +33,8 @@ const EMPTY_CLOSE_BYTES = HEADER_BYTES + 8 + 2
 export class Exchange {
   readonly conversations: Conversations
   readonly responders: Responders
+  /** `null` until the peer has one in hand: most have none. */
+  #durable: DurableConversations | null = null
   readonly #context: SessionContext
   readonly #subject = new LastText()
 
@@ -55,7 +59,7 @@ export class Exchange {
       this.#refuse(streamId, id, new ProtocolError('InvalidStream', ReasonCode.InvalidStream, text))
       return
     }
-    if (this.conversations.has(id) || this.responders.has(id)) {
+    if (this.conversations.has(id) || this.responders.has(id) || this.#durable?.has(id) === true) {
       const text = `Conversation ${id} is open on this connection already; use an id of its own.`
       this.#refuse(streamId, id, new LiminalError('CONVERSATION_EXISTS', text))
       return
@@ -64,15 +68,21 @@ export class Exchange {
     const length = columns[at + Column.LENGTH] - SUBJECT_AT - 4
     const subject = this.#subject.read(bytes, lengthAt + 4, length)
     const flags = columns[at + Column.FLAGS]
+    if ((flags & OPEN_DURABLE) !== 0 && this.#context.granted(Capability.DURABLE)) {
+      this.#durable ??= new DurableConversations(this.#context)
+      this.#durable.open(streamId, id, subject, flags, this.conversations.size + this.responders.size)
+      return
+    }
     const isOffer = (flags & OPEN_OFFER) !== 0 && this.#context.granted(Capability.RESPONDERS)
     const opened = isOffer
-      ? this.responders.offer(streamId, id, subject, this.conversations.size)
-      : this.conversations.open(streamId, id, subject, flags, this.responders.size)
+      ? this.responders.offer(streamId, id, subject, this.conversations.size + (this.#durable?.size ?? 0))
+      : this.conversations.open(streamId, id, subject, flags, this.responders.size + (this.#durable?.size ?? 0))
     if (opened) this.#context.confirm(batch, row)
   }
 
   message(batch: FrameBatch, row: number): void {
     if (this.#isServers(streamOf(batch, row))) this.responders.reply(batch, row)
+    else if (this.#durable?.has(batch.key(row)) === true) this.#durable.message(batch, row)
     else this.conversations.message(batch, row)
   }
 
@@ -80,7 +90,10 @@ export class Exchange {
   fail(batch: FrameBatch, row: number): void {
     const streamId = streamOf(batch, row)
     if (!this.#isServers(streamId)) {
-      if (this.#context.capabilities !== 0) this.conversations.withdraw(streamId, batch.key(row))
+      if (this.#context.capabilities === 0) return
+      const id = batch.key(row)
+      if (this.#durable?.has(id) === true) this.#durable.withdraw(streamId, id)
+      else this.conversations.withdraw(streamId, id)
       return
     }
     const frame = batch.frame(row)
@@ -92,6 +105,10 @@ export class Exchange {
     if (this.#isServers(streamOf(batch, row))) {
       const frame = batch.frame(row)
       if (frame.type === 'ConversationClose') this.responders.leave(frame)
+    } else if (this.#durable?.has(id) === true) {
+      const flags = batch.columns[HEAD_WIDTH + row * ROW_WIDTH + Column.FLAGS]
+      this.#durable.close(id, reasonOf(batch, row), streamOf(batch, row), flags)
+      return
     } else if (this.responders.has(id)) this.responders.withdraw(id)
     else this.conversations.close(id, reasonOf(batch, row))
     this.#context.confirm(batch, row)
@@ -102,6 +119,7 @@ export class Exchange {
   gone(reason: ExitReason): void {
     this.responders.gone(reason)
     this.conversations.closeAll(askingSideGone(reason))
+    this.#durable?.leaveAll()
   }
 
   #isServers(streamId: number): boolean {

@@ -10,6 +10,7 @@ import {
   type ConversationClose,
   type ConversationError,
   codeOf,
+  HAS_HEAD,
   HEAD_WIDTH,
   HEADER_BYTES,
   IN_PARTS,
@@ -111,10 +112,22 @@ export class Responders implements ParticipantKeeper {
     const streamId = batch.columns[at + Column.STREAM] >>> 0
     if (this.#asks.participant(streamId)?.number !== batch.key(row)) return
     const flags = batch.columns[at + Column.FLAGS]
-    if ((flags & IN_PARTS) === 0 || !this.#context.granted(Capability.STREAMS)) {
+    if ((flags & (HAS_HEAD | REPLY_REQUESTED)) === HAS_HEAD && this.#context.granted(Capability.DURABLE)) {
+      this.#step(streamId, batch.payload(row))
+    } else if ((flags & IN_PARTS) === 0 || !this.#context.granted(Capability.STREAMS)) {
       this.#asks.reply(streamId, batch.payload(row))
     } else if ((flags & REPLY_REQUESTED) === 0) this.#asks.part(streamId, batch.payload(row))
     else this.#asks.reply(streamId, null)
+  }
+
+  #step(streamId: number, payload: Uint8Array): void {
+    try {
+      if (this.#asks.step(streamId, payload)) return
+      const text = 'The responder said something of a step, and its request has none.'
+      this.#asks.fail(streamId, new LiminalError('RESPONDER_FAILED', text))
+    } catch (thrown) {
+      this.#asks.fail(streamId, toLiminalError(thrown))
+    }
   }
 
   /** The peer fails one request, or, on the stream of the open, the conversation. */
@@ -148,6 +161,7 @@ export class Responders implements ParticipantKeeper {
     const participants = this.#participants.values()
     // Before anything else happens: nothing is written to it any more.
     for (const participant of participants) participant.fade()
+    this.#asks.gone()
     for (const registration of [...this.#registrations.values()]) registration.exit(reason)
     this.#registrations.clear()
     // Those whose registration was withdrawn before.
