@@ -353,6 +353,18 @@ describe('a subscription to a durable channel', () => {
     expect(sink.logged).toEqual([{ position: 2n, attempt: 1 }])
   })
 
+  it('waits at the end of a log whose messages were all removed, and lets others go on', async () => {
+    const channel = await live(new MemoryStore()).channel()
+    await published(channel, ['a', 'b', 'c'])
+    await channel.log?.removeBefore(3n)
+    const sink = new RecordingSink()
+    channel.subscribe(sink, { position: 0n })
+    await new Promise((resolve) => setImmediate(resolve))
+    await published(channel, ['d'])
+    await vi.waitFor(() => expect(sink.payloads).toEqual(['d']))
+    expect(sink.logged).toEqual([{ position: 3n, attempt: 1 }])
+  })
+
   it('ends with its channel, and gets nothing after it has left', async () => {
     const life = live(new MemoryStore())
     const channel = await life.channel()

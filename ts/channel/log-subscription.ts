@@ -100,6 +100,8 @@ export class LogSubscription implements ChannelSubscription {
     this.#pumping = true
     try {
       while (this.#state === 'reading') {
+        // What was removed meanwhile is not waited for.
+        if (this.#next < this.#log.first) this.#next = this.#log.first
         if (this.#next >= this.#log.next) {
           // A position that is not there yet waits for it like everybody at the end.
           this.#next = this.#log.next
@@ -111,7 +113,11 @@ export class LogSubscription implements ChannelSubscription {
           this.#sink.onRoom(() => void this.#pump())
           return
         }
+        const from = this.#next
         await this.#readPage(room)
+        if (this.#next === from && this.#isStuck(from)) throw unreadable(this.#log.name, from)
+        // Pages may come from memory: whoever else has something to do is not kept from it until everything is read.
+        await turn()
       }
     } catch (thrown) {
       this.#readFailed(thrown)
@@ -134,6 +140,11 @@ export class LogSubscription implements ChannelSubscription {
       }
       this.#next = first + BigInt(part.count)
     }
+  }
+
+  /** Nothing was read although there is something, and room for it. */
+  #isStuck(from: bigint): boolean {
+    return this.#isLive && this.#state === 'reading' && from >= this.#log.first && this.#sink.room() > 0
   }
 
   /** Deliveries may have ended it meanwhile. */
@@ -159,4 +170,15 @@ export async function positionOf(log: ChannelLog, start: LogStart): Promise<bigi
   if (start === 'latest') return log.next
   if (start === 'earliest') return log.first
   return 'position' in start ? start.position : await log.positionAt(start.time)
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
+function unreadable(channel: string, position: bigint): LiminalError {
+  return new LiminalError(
+    'STORE_CORRUPT',
+    `Message ${position} of channel '${channel}' should be there and cannot be read. Restore the store from a copy.`,
+  )
 }
