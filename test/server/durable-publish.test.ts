@@ -4,7 +4,7 @@ import { ACK_POSITION, type Frame, NO_POSITION, PUBLISH_NO_ACK, ReasonCode } fro
 import type { BusServer } from '../../ts/server/index.ts'
 import { extendedPeer, plainPeer, startServer } from './fixture.ts'
 import { GatedStore } from './gated-store.ts'
-import { DISCONNECT, publishFrame, type RawPeer } from './raw-peer.ts'
+import { DISCONNECT, publishFrame, type RawPeer, subscribeFrame } from './raw-peer.ts'
 
 const channels = [
   { name: 'orders', durable: true },
@@ -151,6 +151,23 @@ describe('a publish to a durable channel', () => {
     store.open()
     expect(await answers(peer, 2)).toEqual(['at 0', 'ack'])
     await peer.ended
+  })
+
+  it('is answered before a subscription behind it, which does not get it', async () => {
+    const { store, server } = await start()
+    const peer = await extendedPeer(server)
+    store.shut()
+    peer.send(
+      publishFrame('checked', '"no number"', { flags: PUBLISH_NO_ACK }),
+      publishFrame('orders', '1', { streamId: 3 }),
+      subscribeFrame('orders', 5),
+      publishFrame('orders', '2', { streamId: 3 }),
+    )
+    await store.waiting
+    store.open()
+    expect(await answers(peer, 4)).toEqual([`error ${ReasonCode.PayloadInvalid}`, 'at 0', 'ack', 'SubscribeAck'])
+    const rest = [await peer.next(), await peer.next()].map(readable)
+    expect(rest.sort()).toEqual(['Deliver', 'ack 1'])
   })
 
   it('is stored though its peer is gone', async () => {

@@ -175,7 +175,7 @@ export interface SendCounts {
 }
 
 export interface SubscribeOptions {
-  /** Deliveries handed out and not yet accepted, at most. At least 1. Default 16,384 (iterator) or 65,536 (handler). */
+  /** Deliveries handed out and not yet accepted, at most. At least 1. Default 16,384 (iterator) or 65,536 (handler); with a cursor 16,384 at most. */
   maxInFlight?: number
   /**
    * `'auto'` accepts a delivery when the iterator is asked for the next one; `'explicit'` waits for {@link Delivery.accept}, which accepts all before it too; `'each'` waits for the `accept` of
@@ -226,7 +226,7 @@ export interface Delivery<T = unknown> {
   readonly value: T
   /** The payload as it was published. */
   readonly bytes: Uint8Array
-  /** Counts the deliveries of one subscription from 1, without gaps; starts again after a reconnect. */
+  /** Counts the deliveries of one subscription from 1, without gaps. Starts again after a reconnect; of a durable channel it goes on. */
   readonly sequence: bigint
   readonly schemaId: Uint8Array
   readonly causal: CausalContext

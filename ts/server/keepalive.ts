@@ -59,3 +59,11 @@ export class Keepalive {
     else this.#check()
   }
 }
+
+/** What the patience with unread replies goes by on a server without keepalive, in milliseconds. */
+const PATIENCE_INTERVAL_MS = 30_000
+
+/** For how long a peer that takes none of its replies is waited for, in milliseconds. */
+export function patienceOf(keepaliveMs: number): number {
+  return 2 * (keepaliveMs === 0 ? PATIENCE_INTERVAL_MS : keepaliveMs)
+}

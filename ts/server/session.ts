@@ -14,7 +14,7 @@ import { Exchange } from './handlers/exchange.ts'
 import { Publishing } from './handlers/publish.ts'
 import { Subscriptions } from './handlers/subscription.ts'
 import { Intake } from './intake.ts'
-import { Keepalive } from './keepalive.ts'
+import { Keepalive, patienceOf } from './keepalive.ts'
 import type { ResolvedOptions } from './options.ts'
 import { Output } from './output.ts'
 import { Probe } from './probe.ts'
@@ -36,8 +36,6 @@ import type { WorkerInfo } from './worker-options.ts'
 /** Milliseconds for the last frames to reach a peer: one that broke the protocol, and one that ended in order. */
 const FAILED_LINGER_MS = 250
 const ORDERLY_LINGER_MS = 5_000
-/** What the patience with unread replies goes by on a server without keepalive, in milliseconds. */
-const PATIENCE_INTERVAL_MS = 30_000
 /** For how long a drain waits for a subscriber that accepts nothing, in milliseconds. */
 const CREDIT_PATIENCE_MS = 250
 
@@ -103,7 +101,7 @@ export class Session implements SessionContext {
       capacityBytes: options.limits.outboxBytes,
       frameBytes: options.limits.frameBytes,
       answerBytes: options.limits.pendingRequestBytesPerConnection,
-      patienceMs: 2 * (options.keepaliveMs === 0 ? PATIENCE_INTERVAL_MS : options.keepaliveMs),
+      patienceMs: patienceOf(options.keepaliveMs),
       onOverflow: (error) => this.#fail(error),
       onAnswered: () => this.settled(),
     })
@@ -216,8 +214,10 @@ export class Session implements SessionContext {
   #hold(batch: FrameBatch, row: number): Promise<void> | null {
     const unread = this.output.hold()
     if (unread !== null || this.#phase === 'handshake') return unread
-    if (batch.columns[HEAD_WIDTH + row * ROW_WIDTH + Column.TYPE] !== FrameType.Publish) return null
-    return this.#publishing.hold(batch, row)
+    const typeId = batch.columns[HEAD_WIDTH + row * ROW_WIDTH + Column.TYPE]
+    if (typeId === FrameType.Publish) return this.#publishing.hold(batch, row)
+    // What was published before is not for who subscribes now.
+    return typeId === FrameType.Subscribe ? this.#publishing.settled() : null
   }
 
   #take(batch: FrameBatch, row: number): number {

@@ -28,6 +28,7 @@ export class Publishing implements AnswerKeeper {
   readonly #lines = new Map<number, AnswerLine>()
   #pending = 0
   #room: Deferred<void> | null = null
+  #settled: Deferred<void> | null = null
 
   constructor(context: SessionContext) {
     this.#context = context
@@ -37,6 +38,13 @@ export class Publishing implements AnswerKeeper {
   /** Publishes that wait for the disk. */
   get pending(): number {
     return this.#pending
+  }
+
+  /** Settles when no publish waits for the disk any more; `null` if none does. */
+  settled(): Promise<void> | null {
+    if (this.#pending === 0) return null
+    this.#settled ??= new Deferred()
+    return this.#settled.promise
   }
 
   /** What the run at `row` has to wait for before it is published: the subscribers of its channel that are behind, or its disk. */
@@ -87,7 +95,10 @@ export class Publishing implements AnswerKeeper {
       this.#room.resolve()
       this.#room = null
     }
-    if (this.#pending === 0) this.#context.settled()
+    if (this.#pending > 0) return
+    this.#settled?.resolve()
+    this.#settled = null
+    this.#context.settled()
   }
 
   #refuse(error: LiminalError, line: AnswerLine | undefined, streamId: number, flags: number, count: number): void {
