@@ -297,6 +297,25 @@ describe('a subscription with a cursor', () => {
     expect(cursors?.get('billing').status.owned).toBe(false)
   })
 
+  it('is waited for when the server shuts down, as long as it goes on answering', async () => {
+    const server = await start()
+    await publish(server, 0, 1, 2)
+    const peer = await extendedPeer(server)
+    peer.send(subscribe({ from: 'earliest', cursor: 'billing' }, 1, 2))
+    await peer.expect('SubscribeAck')
+    await delivered(peer, 2)
+    const cursor = coreOf(server.bus)?.channels.get('orders').storage?.cursors.get('billing')
+    const closing = server.close()
+    peer.send(answer('Accept', '1'))
+    expect(await peer.rest()).toEqual([])
+    peer.send(answer('Accept', '2'))
+    // Nothing new is delivered by then.
+    await peer.expect('Disconnect')
+    peer.destroy()
+    await closing
+    expect(cursor?.status.position).toBe(2n)
+  })
+
   it('answers too many checkpoints with a refusal, and goes on', async () => {
     const server = await start()
     const peer = await extendedPeer(server)

@@ -62,6 +62,11 @@ export class SessionLogSubscription implements Sink {
     this.#step = readingStep(options.window)
   }
 
+  /** Deliveries that a cursor awaits the answer to. */
+  get unanswered(): number {
+    return this.#cursor === null ? 0 : this.#sent.outstanding
+  }
+
   /** Deliveries may begin. @param cursor what they are answered to; `null`: nobody. */
   start(cursor: CursorSubscription | null): void {
     this.#cursor = cursor
@@ -134,7 +139,7 @@ export class SessionLogSubscription implements Sink {
         this.#cursor?.accept(BigInt(last.sequence + last.count - 2), attemptOf(last.flags))
       }
     }
-    this.#tellRoom()
+    this.#answered()
   }
 
   /** The peer hands a delivery back, or wants it later. Without a cursor it is done with it. */
@@ -142,7 +147,7 @@ export class SessionLogSubscription implements Sink {
     const named = deliveryIn(frame.referencedMessageId)
     if (named === null || !this.#sent.takeOne(named.sequence, named.flags, !this.#options.acceptsEach)) return
     this.#cursor?.reject(BigInt(named.sequence - 1), { ...rejectionIn(frame), attempt: attemptOf(named.flags) })
-    this.#tellRoom()
+    this.#answered()
   }
 
   /** Takes no more. */
@@ -182,6 +187,11 @@ export class SessionLogSubscription implements Sink {
       const reason = `${reasonCode} ${message}`
       this.#context.output.reply({ type: 'Reject', flags: ACCEPT_CHECKPOINT, streamId, referencedMessageId, reason })
     }
+  }
+
+  #answered(): void {
+    if (this.#sent.outstanding === 0) this.#context.settled()
+    this.#tellRoom()
   }
 
   #tellWhenDrained(): void {

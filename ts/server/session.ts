@@ -342,7 +342,7 @@ export class Session implements SessionContext {
 
   #isIdle(): boolean {
     const asked = (this.#exchange?.pending ?? 0) + (this.#work?.pending ?? 0)
-    const waiting = asked + this.#publishing.pending + this.#subscriptions.queueBytes
+    const waiting = asked + this.#publishing.pending + this.#subscriptions.pending
     return waiting === 0 && !this.output.answering && !this.#intake.waiting
   }
 

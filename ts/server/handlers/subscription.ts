@@ -50,6 +50,15 @@ export class Subscriptions {
     return this.#budget.bytes
   }
 
+  /** What an orderly end waits for a while for: bytes that wait for credit, and deliveries that cursors await answers to. */
+  get pending(): number {
+    let unanswered = 0
+    for (const { subscription } of this.#byStream.values()) {
+      if (subscription instanceof SessionLogSubscription) unanswered += subscription.unanswered
+    }
+    return this.#budget.bytes + unanswered
+  }
+
   subscribe(frame: Subscribe): void {
     try {
       this.#subscribe(frame)
