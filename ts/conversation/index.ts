@@ -1,4 +1,5 @@
 export { AbandonableMessage, type MessageTerms } from './abandonable-message.ts'
+export { type AskedStep, type StepOutcome, stepAsked } from './asked-step.ts'
 export {
   type Behaviour,
   type BehaviourContext,

@@ -7,11 +7,14 @@ import type {
   ThreadCall,
   ThreadCallObserver,
   ThreadRequest,
+  ThreadStep,
+  ThreadStepAnswer,
   ThrownInThread,
 } from '../process/index.ts'
 import { thrownInThread } from '../process/index.ts'
 import { HandedBackError } from '../routing/index.ts'
 import { textOf, toLiminalError } from '../thrown.ts'
+import { stepAsked } from './asked-step.ts'
 import { sayBehaviourFailed } from './diagnostics.ts'
 import type {
   AbandonListener,
@@ -22,6 +25,7 @@ import type {
   ParticipantSource,
   TakenListener,
 } from './participant.ts'
+import type { MessageSteps } from './steps.ts'
 
 /** Messages that wait for a thread, at most. */
 const MOST_WAITING = 1_024
@@ -124,9 +128,9 @@ class ThreadParticipant implements Participant {
       done.fail(new LiminalError('PAYLOAD_INVALID', text, { cause }))
       return
     }
-    const { attempt, key, deadline, causal, inParts, replyRequested: resultWanted } = message
+    const { attempt, key, deadline, causal, inParts, replyRequested: resultWanted, steps } = message
     const context = { subject, conversationId, attempt, key, deadline, causal: { ...causal } }
-    const asked = { request, context, inParts, resultWanted }
+    const asked = { request, context, inParts, resultWanted, recordsSteps: steps !== null }
     const delivery = new ThreadDelivery(this.#source, this.#conversation, message, done, asked)
     message.onAbandoned(delivery)
     if (delivery.isAbandoned) return
@@ -147,6 +151,7 @@ class ThreadDelivery implements ThreadCallObserver, AbandonListener, TakenListen
   readonly #source: ThreadSource
   readonly #conversation: ConversationInfo
   readonly #replyRequested: boolean
+  readonly #steps: MessageSteps | null
   readonly #done: MessageFate
   readonly #request: ThreadRequest
   #call: ThreadCall | null = null
@@ -154,13 +159,14 @@ class ThreadDelivery implements ThreadCallObserver, AbandonListener, TakenListen
   constructor(
     source: ThreadSource,
     conversation: ConversationInfo,
-    { replyRequested }: ParticipantMessage,
+    { replyRequested, steps }: ParticipantMessage,
     done: MessageFate,
     request: ThreadRequest,
   ) {
     this.#source = source
     this.#conversation = conversation
     this.#replyRequested = replyRequested
+    this.#steps = steps
     this.#done = done
     this.#request = request
   }
@@ -181,6 +187,7 @@ class ThreadDelivery implements ThreadCallObserver, AbandonListener, TakenListen
   }
 
   returned(value: unknown): void {
+    this.#steps?.lost()
     if (this.#replyRequested) this.#reply(value)
     else this.#done.reply(null)
     this.#source.advance()
@@ -204,6 +211,8 @@ class ThreadDelivery implements ThreadCallObserver, AbandonListener, TakenListen
   }
 
   threw(thrown: ThrownInThread): void {
+    // What it left running has nobody to tell.
+    this.#steps?.lost()
     const cause = thrownInThread(thrown)
     if (thrown.name === 'HandedBackError') this.#done.handBack(new HandedBackError(thrown.message, { cause }))
     else this.#fail(cause)
@@ -211,12 +220,22 @@ class ThreadDelivery implements ThreadCallObserver, AbandonListener, TakenListen
   }
 
   lost(reason: ExitReason): void {
+    // Whoever gets the message next need not wait for what this thread was at.
+    this.#steps?.lost()
     this.#done.crash(reason)
+  }
+
+  step({ output = '', ...step }: ThreadStep, answer: (answer: ThreadStepAnswer) => void): void {
+    if (this.#steps === null) return
+    void stepAsked(this.#steps, step, Buffer.from(output)).then((outcome) => {
+      answer(outcome.is === 'done' ? { is: 'done', output: Buffer.from(outcome.output).toString() } : outcome)
+    })
   }
 
   abandoned(error: LiminalError): void {
     if (this.isAbandoned) return
     this.isAbandoned = true
+    this.#steps?.lost()
     if (this.isWaiting) this.#source.forget()
     else if (this.#call !== null) {
       this.#call.abandon(error)

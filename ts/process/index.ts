@@ -34,6 +34,8 @@ export {
   type ThreadCallObserver,
   type ThreadOptions,
   type ThreadRequest,
+  type ThreadStep,
+  type ThreadStepAnswer,
   type ThrownInThread,
   thrownInThread,
 } from './thread.ts'

@@ -5,6 +5,7 @@
  */
 export const THREAD_PROGRAM = `'use strict'
 const { workerData } = require('node:worker_threads')
+const { randomUUID } = require('node:crypto')
 const { inspect } = require('node:util')
 const { port, module: moduleUrl, window, answers } = workerData
 for (const key of Object.keys(workerData)) delete workerData[key]
@@ -58,15 +59,69 @@ function encoded(value) {
   return answers === 'json' ? textFor(value) : alone(value)
 }
 
-async function answer({ id, request, context, inParts, resultWanted }) {
+// Its steps, one after the other of the same name; a failed one leaves its place to the next. Those that are recorded wait for what is said to them.
+function stepsOf(id, call, recorded) {
+  const places = new Map()
+  const ask = (does, name, ordinal, more) =>
+    new Promise((resolve, reject) => {
+      if (!calls.has(id) || call.controller.signal.aborted) reject(new Error('Nobody waits for this call any more.'))
+      call.lastStep++
+      call.steps.set(call.lastStep, { resolve, reject })
+      port.postMessage({ is: 'step', id, step: call.lastStep, does, name, ordinal, ...more })
+    })
+  const once = async (name, ordinal, run) => {
+    const start = await ask('begin', name, ordinal)
+    if (start.does === 'done') return start.output
+    let output
+    try {
+      const value = await run({ token: start.token, attempt: start.attempt })
+      output = value === undefined ? '' : textFor(value)
+    } catch (error) {
+      await ask('fail', name, ordinal, { message: copyOf(error).message.slice(0, 1024) })
+      throw error
+    }
+    return (await ask('complete', name, ordinal, { output })).output
+  }
+  return async (name, run) => {
+    if (typeof run !== 'function') throw new TypeError('run must be a function, but is ' + shown(run) + '.')
+    if (!recorded) return await run({ token: randomUUID(), attempt: 1 })
+    if (typeof name !== 'string') throw new TypeError('name must be a string, but is ' + shown(name) + '.')
+    if (!places.has(name)) places.set(name, { next: 0, freed: [] })
+    const place = places.get(name)
+    const ordinal = place.freed.shift() ?? place.next++
+    try {
+      const output = await once(name, ordinal, run)
+      return output === '' ? undefined : JSON.parse(output)
+    } catch (error) {
+      place.freed.push(ordinal)
+      place.freed.sort((one, other) => one - other)
+      throw error
+    }
+  }
+}
+
+function stepAnswered(call, message) {
+  const waiting = call?.steps.get(message.step)
+  if (waiting === undefined) return
+  call.steps.delete(message.step)
+  if (message.does !== 'error') waiting.resolve(message)
+  else waiting.reject(Object.assign(new Error(message.message), { name: 'LiminalError', code: message.code }))
+}
+
+function endSteps(call, error) {
+  for (const { reject } of call.steps.values()) reject(error)
+  call.steps.clear()
+}
+
+async function answer({ id, request, context, inParts, resultWanted, recordsSteps }) {
   const controller = new AbortController()
   const { signal } = controller
-  const call = { controller, taken: 0, wake: null }
+  const call = { controller, taken: 0, wake: null, lastStep: 0, steps: new Map() }
   calls.set(id, call)
   try {
     const run = await loading
     if (signal.aborted) return
-    const result = await run(request, { ...context, signal })
+    const result = await run(request, { ...context, signal, step: stepsOf(id, call, recordsSteps) })
     if (typeof result !== 'object' || result === null || !(Symbol.asyncIterator in result)) {
       port.postMessage({ is: 'value', id, value: resultWanted ? encoded(result) : undefined })
     } else if (inParts) await pump(id, call, signal, result)
@@ -78,6 +133,7 @@ async function answer({ id, request, context, inParts, resultWanted }) {
     port.postMessage({ is: 'threw', id, error: copyOf(error) })
   } finally {
     calls.delete(id)
+    endSteps(call, new Error('Nobody waits for this call any more.'))
     if (signal.aborted) port.postMessage({ is: 'settled', id })
   }
 }
@@ -111,9 +167,13 @@ port.on('message', (message) => {
       if (call !== undefined) call.taken = message.count
       call?.wake?.()
       break
+    case 'step':
+      stepAnswered(call, message)
+      break
     case 'abandon':
       port.postMessage({ is: 'alive', id: message.id, isUnderway: call !== undefined })
       call?.controller.abort(new Error(message.reason))
+      if (call !== undefined) endSteps(call, new Error(message.reason))
       call?.wake?.()
   }
 })

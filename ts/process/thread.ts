@@ -50,6 +50,23 @@ export interface ThrownInThread {
   readonly code?: string | undefined
 }
 
+/** What the function says of one of its steps, see {@link ThreadRequest.recordsSteps}. */
+export interface ThreadStep {
+  readonly does: 'begin' | 'complete' | 'fail'
+  readonly name: string
+  readonly ordinal: number
+  /** Of one that failed. */
+  readonly message?: string | undefined
+  /** Of one that is done: JSON text, empty for `undefined`. */
+  readonly output?: string | undefined
+}
+
+/** What it is told. */
+export type ThreadStepAnswer =
+  | { readonly is: 'done'; readonly output: string }
+  | { readonly is: 'run'; readonly token: string; readonly attempt: number }
+  | { readonly is: 'error'; readonly code: string; readonly message: string }
+
 /** Hears what becomes of a call: parts as they come, then one of the others, once. What it throws is said on `liminal:process:stray-error`. */
 export interface ThreadCallObserver {
   part(value: unknown): void
@@ -61,6 +78,8 @@ export interface ThreadCallObserver {
   inParts(): void
   /** The thread is gone, and the call with it. */
   lost(reason: ExitReason): void
+  /** It says something of a step, and waits for the answer. Called only if its steps are recorded. */
+  step?(step: ThreadStep, answer: (answer: ThreadStepAnswer) => void): void
 }
 
 /** A call in a thread, for whoever made it. */
@@ -74,11 +93,13 @@ export interface ThreadCall {
 /** What is asked of the function in a thread. Both are copied. */
 export interface ThreadRequest {
   readonly request: unknown
-  /** It gets these, and a `signal`. */
+  /** It gets these, a `signal`, and a function `step`. */
   readonly context: Readonly<Record<string, unknown>>
   readonly inParts: boolean
   /** Whether the result is sent; without it `undefined` is. Default: true. */
   readonly resultWanted?: boolean
+  /** Whether the steps of the function are recorded by the observer; without it `context.step` simply runs them. Default: false. */
+  readonly recordsSteps?: boolean
 }
 
 type FromThread =
@@ -87,8 +108,10 @@ type FromThread =
   | { readonly is: 'value' | 'end' | 'part'; readonly id: number; readonly value: unknown }
   | { readonly is: 'threw'; readonly id: number; readonly error: ThrownInThread }
   | { readonly is: 'in-parts' | 'settled'; readonly id: number }
+  | ({ readonly is: 'step'; readonly id: number; readonly step: number } & ThreadStep)
   | { readonly is: 'alive'; readonly id: number; readonly isUnderway: boolean }
 
+const NO_CALL = { is: 'error', code: 'ABORTED', message: 'Nobody waits for this call any more.' } as const
 const DEFAULT_MEMORY_MB = 64
 const DEFAULT_LOAD_MS = 10_000
 const DEFAULT_GRACE_MS = 100
@@ -202,12 +225,15 @@ export class Thread {
    * Calls the function, once the module is loaded. Any number of calls may be underway.
    * @throws LiminalError `PROCESS_GONE` if the thread is over; DataCloneError for what cannot be copied.
    */
-  call({ request, context, inParts, resultWanted = true }: ThreadRequest, observer: ThreadCallObserver): ThreadCall {
+  call(
+    { request, context, inParts, resultWanted = true, recordsSteps = false }: ThreadRequest,
+    observer: ThreadCallObserver,
+  ): ThreadCall {
     const { over } = this.#process
     if (over !== null) throw new LiminalError('PROCESS_GONE', 'The thread is over.', { cause: over })
     this.#lastId++
     const id = this.#lastId
-    this.#port.postMessage({ is: 'call', id, request, context, inParts, resultWanted })
+    this.#port.postMessage({ is: 'call', id, request, context, inParts, resultWanted, recordsSteps })
     if (this.#calls.size === 0) this.#worker.ref()
     this.#calls.set(id, observer)
     return {
@@ -265,12 +291,24 @@ export class Thread {
         clearTimeout(this.#lingering.get(message.id))
         if (this.#lingering.delete(message.id)) this.#onRoom?.()
         break
+      case 'step':
+        this.#stepped(message)
+        break
       case 'part':
         this.#tell(this.#calls.get(message.id), (observer) => observer.part(message.value))
         break
       default:
         this.#finished(message)
     }
+  }
+
+  #stepped({ id, step, ...said }: ThreadStep & { readonly id: number; readonly step: number }): void {
+    const answer = (answer: ThreadStepAnswer): void => {
+      if (this.#process.over === null) this.#port.postMessage({ id, step, ...answer, is: 'step', does: answer.is })
+    }
+    const observer = this.#calls.get(id)
+    if (observer === undefined) answer(NO_CALL)
+    else this.#tell(observer, () => observer.step?.(said, answer))
   }
 
   /** Hears what has arrived and was not looked at. */

@@ -1,29 +1,21 @@
-import { checkName } from '../arguments.ts'
-import type {
-  AbandonListener,
-  MessageFate,
-  MessageSteps,
-  ParticipantMessage,
-  TakenListener,
+import {
+  type AbandonListener,
+  type MessageFate,
+  type MessageSteps,
+  type ParticipantMessage,
+  type StepOutcome,
+  stepAsked,
+  type TakenListener,
 } from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
 import { IntegerMap } from '../integer-map.ts'
 import { ownBytes } from '../payload.ts'
-import {
-  HAS_HEAD,
-  readHead,
-  readStepQuestion,
-  type StepAnswer,
-  type StepQuestion,
-  withHead,
-} from '../protocol/index.ts'
-import { toLiminalError } from '../thrown.ts'
+import { HAS_HEAD, readHead, readStepQuestion, withHead } from '../protocol/index.ts'
 import type { SessionContext } from './context.ts'
 import type { RemoteParticipant } from './remote-participant.ts'
 import type { ServerStreams } from './server-streams.ts'
 
 const NOTHING = new Uint8Array(0)
-const LONGEST_MESSAGE = 1_024
 
 /** One request that the peer has to answer. */
 class Ask implements AbandonListener, TakenListener {
@@ -116,10 +108,10 @@ export class Asks {
     const headed = readHead(payload)
     const question = readStepQuestion(headed)
     if (question === null) return false
-    void answerStep(ask.steps, question, ownBytes(headed.payload)).then(({ answer, output }) => {
+    void stepAsked(ask.steps, question, ownBytes(headed.payload)).then((outcome) => {
       if (this.#byStream.get(streamId) !== ask) return
       const { number } = ask.participant
-      if (this.#context.output.answerWith(streamId, number, withHead({ step: answer }, output), HAS_HEAD)) return
+      if (this.#context.output.answerWith(streamId, number, stepAnswer(question.id, outcome), HAS_HEAD)) return
       const text = `The connection of the responder of '${ask.participant.subject}' is too far behind; try again later.`
       this.fail(streamId, new LiminalError('OUTBOX_FULL', text))
     })
@@ -174,26 +166,9 @@ export class Asks {
   }
 }
 
-/** Does what is asked of a step. Never rejects. */
-async function answerStep(
-  steps: MessageSteps,
-  { id, does, name, ordinal, message }: StepQuestion,
-  output: Uint8Array,
-): Promise<{ readonly answer: StepAnswer; readonly output: Uint8Array }> {
-  try {
-    checkName('name', name)
-    if (does === 'begin') {
-      const start = await steps.begin(name, ordinal)
-      if (start.is === 'done') return { answer: { id, is: 'done' }, output: start.output }
-      return { answer: { id, is: 'run', token: start.token, attempt: start.attempt }, output: NOTHING }
-    }
-    if (does === 'complete') return { answer: { id, is: 'done' }, output: await steps.complete(name, ordinal, output) }
-    await steps.fail(name, ordinal, (message ?? '').slice(0, LONGEST_MESSAGE))
-    return { answer: { id, is: 'done' }, output: NOTHING }
-  } catch (thrown) {
-    const { code, message: text } = toLiminalError(thrown)
-    return { answer: { id, is: 'error', code, message: text.slice(0, LONGEST_MESSAGE) }, output: NOTHING }
-  }
+function stepAnswer(id: number, outcome: StepOutcome): Uint8Array {
+  if (outcome.is === 'done') return withHead({ step: { id, is: 'done' } }, outcome.output)
+  return withHead({ step: { id, ...outcome } }, NOTHING)
 }
 
 /** The error of everything that waits for a responder whose connection ended. */
