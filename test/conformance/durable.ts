@@ -92,6 +92,7 @@ export function durableTests(setup: Setup): void {
       { from: { position: 1 } },
       { from: { position: 1n, time: 1 } },
       { from: { time: Number.NaN } },
+      { from: { time: Number.POSITIVE_INFINITY } },
       { cursor: '' },
       { cursor: { name: 'a', lease: 5 } },
       { cursor: { name: 'a', leaseMs: 0 } },

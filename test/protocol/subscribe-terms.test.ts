@@ -62,6 +62,7 @@ describe('the terms of a subscription', () => {
     ['a position past a u64', '{"from":{"position":"18446744073709551616"}}', 'decimal digits'],
     ['a time that is text', '{"from":{"time":"now"}}', 'milliseconds'],
     ['a time before the epoch', '{"from":{"time":-1}}', 'milliseconds'],
+    ['a time past all times', '{"from":{"time":1e999}}', 'milliseconds'],
     ['a cursor that is no text', '{"cursor":7}', "'cursor' has to be text"],
     ['a dead letter channel that is no text', '{"cursor":"a","deadLetter":7}', "'deadLetter' has to be text"],
     ['a checkpoint that is not known', '{"cursor":"a","checkpoint":"never"}', 'must be an object'],

@@ -62,7 +62,7 @@ export function startOf(argument: string, start: StartPosition | undefined): Ter
     }
     if ('time' in start && Object.keys(start).length === 1) {
       const time = start.time instanceof Date ? start.time.getTime() : start.time
-      if (typeof time === 'number' && time >= 0 && Number.isFinite(time)) return { time }
+      if (typeof time === 'number' && time >= 0 && time <= Number.MAX_SAFE_INTEGER) return { time }
       throw invalidArgument(`${argument}.time`, 'a Date, or milliseconds since the epoch', start.time)
     }
   }

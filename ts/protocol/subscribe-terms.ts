@@ -83,7 +83,8 @@ function startOf(value: unknown): TermsStart {
   const { position, time } = fields
   if (Object.keys(fields).length !== 1) throw wrong('from', 'a position or a time')
   if (time !== undefined) {
-    if (typeof time !== 'number' || time < 0) throw wrong('from.time', 'milliseconds since the epoch')
+    const isTime = typeof time === 'number' && time >= 0 && time <= Number.MAX_SAFE_INTEGER
+    if (!isTime) throw wrong('from.time', 'milliseconds since the epoch')
     return { time }
   }
   if (typeof position !== 'string' || !/^\d{1,20}$/.test(position) || BigInt(position) > MAX_U64) {
