@@ -13,7 +13,8 @@ import {
 } from '../../ts/protocol/index.ts'
 import type { BusServer } from '../../ts/server/index.ts'
 import { extendedPeer, plainPeer, startServer } from './fixture.ts'
-import { NO_SCHEMA, PING, type RawPeer, subscribeFrame, textOf } from './raw-peer.ts'
+import { GatedStore } from './gated-store.ts'
+import { NO_SCHEMA, PING, publishFrame, type RawPeer, subscribeFrame, textOf } from './raw-peer.ts'
 
 const channels = [{ name: 'orders', durable: true }, { name: 'ticks' }]
 
@@ -295,6 +296,23 @@ describe('a subscription with a cursor', () => {
     peer.send({ type: 'Disconnect', flags: 0, streamId: 0 })
     await peer.ended
     expect(cursors?.get('billing').status.owned).toBe(false)
+  })
+
+  it('is heard in its order while other frames wait', async () => {
+    const store = new GatedStore()
+    const server = await start(store)
+    await publish(server, 0, 1)
+    const peer = await extendedPeer(server)
+    peer.send(subscribe({ from: 'earliest', cursor: 'billing' }))
+    await peer.expect('SubscribeAck')
+    await delivered(peer, 2)
+    store.shut()
+    // The second Subscribe waits for the publish, which waits for the disk.
+    peer.send(publishFrame('orders', '2', { streamId: 3 }), subscribe(null, 5))
+    peer.send(handBack('Reject', '1', null), answer('Accept', '2'))
+    expect(await delivered(peer, 1)).toEqual(['1.1:0'])
+    store.open()
+    expect((await peer.until('SubscribeAck')).map(({ type }) => type)).toContain('PublishAck')
   })
 
   it('is waited for when the server shuts down, as long as it goes on answering', async () => {

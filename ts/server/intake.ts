@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { FrameBatch, FrameDecoder, NameTable } from '../codec/index.ts'
-import { Column, FrameType, HEAD_WIDTH, ROW_WIDTH } from '../protocol/index.ts'
-import { ParkedBatch } from './parked-batch.ts'
+import { Column, HEAD_WIDTH, ROW_WIDTH } from '../protocol/index.ts'
+import { overtakes, ParkedBatch } from './parked-batch.ts'
 
 /** How much is read of a peer whose frames wait: more than a client has underway, so that its Accepts are among it. */
 const MOST_PARKED_BYTES = 2 * 1024 * 1024
@@ -27,7 +27,7 @@ export interface IntakeOptions {
  * went on, so the peer feels it through TCP.
  *
  * Accept overtakes frames that wait: it frees queues, and they may be what is waited for. Two peers that publish to each other's subscriptions would otherwise
- * each wait for an Accept that lies behind the other's publishes.
+ * each wait for an Accept that lies behind the other's publishes. Defer and Reject overtake with it: what is accepted behind them does not include what they hand back.
  */
 export class Intake {
   readonly #socket: Socket
@@ -167,11 +167,11 @@ export class Intake {
     }
   }
 
-  /** Leaves the decoder's rows from `first` on for later, all but Accept. */
+  /** Leaves the decoder's rows from `first` on for later, all but those that overtake. */
   #park(first: number): void {
     const { batch } = this.#decoder
     const { names, take } = this.#options
-    const parked = new ParkedBatch(batch, first, FrameType.Accept, names)
+    const parked = new ParkedBatch(batch, first, names)
     if (parked.count > 0) {
       this.#parked.push(parked)
       this.#parkedBytes += parked.length
@@ -179,7 +179,7 @@ export class Intake {
     }
     if (parked.count === batch.count - first) return
     for (let row = first; row < batch.count && !this.#stopped; row++) {
-      if (batch.columns[HEAD_WIDTH + row * ROW_WIDTH + Column.TYPE] === FrameType.Accept) take(batch, row)
+      if (overtakes(batch.columns[HEAD_WIDTH + row * ROW_WIDTH + Column.TYPE])) take(batch, row)
     }
   }
 
