@@ -4,6 +4,8 @@ import { Deferred } from '../../ts/deferred.ts'
 import { MemoryStore, type StoreWrite } from '../../ts/durability/index.ts'
 import { LiminalError } from '../../ts/errors.ts'
 import { exitKilled } from '../../ts/process/index.ts'
+import { HandedBackError } from '../../ts/routing/index.ts'
+import { numbers } from '../conformance/tools.ts'
 
 const open: LocalBus[] = []
 
@@ -340,6 +342,74 @@ describe('a durable conversation', () => {
     expect(await second.request(3)).toBe(3)
     expect(one.conversations()).toEqual([])
     expect(await (await durable(one, 'o-1')).request(4)).toBe(4)
+  })
+
+  it('keeps the bus from opening if its journal cannot be read, and says which', async () => {
+    const store = new MemoryStore()
+    const before = await busOn(store)
+    await durable(before, 'o-1')
+    await before.close()
+    const stream = { kind: 'conversation', parts: ['order', 'o-1'] } as const
+    const bytes = new Uint8Array([1, 99, 0, 0, 0, 0])
+    await store.write([{ type: 'append', stream, expected: 1n, events: { bytes, ends: new Uint32Array([6]) } }])
+    const error = { code: 'STORE_CORRUPT', message: expect.stringContaining("'order' 'o-1'") }
+    await expect(createBus({ store })).rejects.toMatchObject(error)
+  })
+
+  it('goes to somebody else when it is handed back, and to the same one if there is nobody else', async () => {
+    const bus = await busOn(new MemoryStore())
+    const seen: string[] = []
+    const handsBack =
+      (name: string) =>
+      (_: unknown, { attempt }: BehaviourContext): string => {
+        seen.push(name)
+        if (attempt < 3) throw new HandedBackError('not now')
+        return name
+      }
+    bus.respond('order', handsBack('one'))
+    bus.respond('order', handsBack('other'))
+    expect(await (await durable(bus, 'o-1')).request(1)).toBe(seen[2])
+    expect(new Set(seen.slice(0, 2)).size).toBe(2)
+  })
+
+  it('comes back with thousands that wait, some at a time', async () => {
+    const store = new MemoryStore()
+    const before = await busOn(store)
+    await Promise.all(numbers(1_500).map(async (number) => (await durable(before, `o-${number}`)).send(number)))
+    await before.close()
+    const after = await busOn(store)
+    expect(after.conversations().reduce((sum, { pending }) => sum + pending, 0)).toBe(1_500)
+    let underway = 0
+    let most = 0
+    const seen: unknown[] = []
+    const all = new Deferred<void>()
+    after.respond('order', async (value) => {
+      most = Math.max(most, ++underway)
+      await new Promise((resolve) => setImmediate(resolve))
+      underway--
+      if (seen.push(value) === 1_500) all.resolve()
+    })
+    await all.promise
+    expect(seen.sort((one, other) => Number(one) - Number(other))).toEqual(numbers(1_500))
+    expect(most).toBeLessThanOrEqual(512)
+  })
+
+  it('gives what was answered in the grace of a close', async () => {
+    const store = new MemoryStore()
+    const bus = await busOn(store)
+    const begun = new Deferred<void>()
+    const gate = new Deferred<void>()
+    bus.respond('order', async () => {
+      begun.resolve()
+      await gate.promise
+      return 'in time'
+    })
+    const reply = (await durable(bus, 'o-1')).request(1)
+    await begun.promise
+    const closing = bus.close({ graceMs: 10_000 })
+    gate.resolve()
+    expect(await reply).toBe('in time')
+    await closing
   })
 
   it('survives a store that fails for a while', async () => {

@@ -343,6 +343,8 @@ export type {
   BehaviourContext,
   ConversationContext,
   IsolationOptions,
+  StepContext,
+  StepFunction,
   TurnBehaviour,
 } from '../conversation/index.ts'
 

@@ -22,9 +22,6 @@ import { wireText } from './wire-text.ts'
 
 /** Requests of one conversation that wait for their replies, at most. */
 const MOST_REQUESTS = 1_024
-/** What a server says that is going away: the request, or the open, is for the next one. */
-const GOING_AWAY: ReadonlySet<string> = new Set(['SHUTTING_DOWN', 'CLOSED', 'CONNECTION_LOST'])
-
 /** `apart`: it is opened with the next connection. `let-go`: it ended at the server, and is opened when somebody asks for what it has answered. */
 type Phase = 'apart' | 'opening' | 'open' | 'let-go' | 'over'
 
@@ -109,7 +106,7 @@ export class DurableLink implements Restorable, StreamOwner {
       if (frame.type !== 'ConversationError') return
       const error = errorFromPeer(frame)
       // The connection ends, and the conversation does not.
-      if (!GOING_AWAY.has(error.code)) this.#over(error)
+      if (!this.isGoingAway(error)) this.#over(error)
     }
   }
 
@@ -156,7 +153,7 @@ export class DurableLink implements Restorable, StreamOwner {
 
   /** Whether the answer of a server is no answer: it goes away. */
   isGoingAway(error: LiminalError): boolean {
-    return GOING_AWAY.has(error.code)
+    return error.code === 'SHUTTING_DOWN'
   }
 
   /** Nobody waits for the open any more. The conversation may be there all the same. */

@@ -92,7 +92,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
   }
 
   get phase(): ConversationPhase {
-    if (this.#isOpen) return this.#isUsed ? 'active' : 'created'
+    if (this.#isOpen) return this.#isUsed || this.pending > 0 ? 'active' : 'created'
     if (this.#error !== null) return 'failed'
     return this.#pending === null ? 'closed' : 'completing'
   }
@@ -104,7 +104,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
 
   /** Messages underway. */
   get pending(): number {
-    return countOf(this.#pending)
+    return this.owner?.underway ?? countOf(this.#pending)
   }
 
   get details(): ConversationDetails {

@@ -218,6 +218,7 @@ export class ConversationRegistry implements ConversationKeeper, RegistrationKee
   /** Resolves once no message is underway in any conversation that is live now. */
   async settled(): Promise<void> {
     await Promise.all(Array.from(this.#live.values(), (conversation) => conversation.settledAll()))
+    await this.durable?.settled()
   }
 
   /** Ends all live conversations with `error`, and all groups. Durable ones go on when their store is opened again. */

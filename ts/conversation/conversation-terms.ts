@@ -37,6 +37,8 @@ export interface ConversationTerms {
 export interface ConversationOwner {
   /** Called once. `null`: it was closed. */
   ended(error: LiminalError | null): void
+  /** Messages underway, those included that wait for somebody to take them. Default: those that somebody is at. */
+  readonly underway?: number
 }
 
 /** Where the live conversations are, and who takes part in them. */

@@ -23,6 +23,8 @@ export interface DurableKeeper {
   isAnswered(subject: string): boolean
   /** @throws LiminalError `LIMIT_EXCEEDED`. */
   begin(conversation: DurableConversation): ConversationCore
+  /** Somebody may answer the subject: requests that wait for that go on, soon. */
+  answered(subject: string): void
   /** The request goes on when somebody answers the subject. */
   park(request: DurableRequest, subject: string): void
   left(request: DurableRequest, subject: string): void
@@ -57,6 +59,11 @@ export class DurableConversation implements ConversationOwner, RequestKeeper {
 
   get isOpen(): boolean {
     return this.#isOpen
+  }
+
+  /** See ConversationOwner: requests without an answer. */
+  get underway(): number {
+    return this.#requests.size
   }
 
   /** The conversation with whoever answers. @throws Error before it has begun. */
@@ -95,9 +102,10 @@ export class DurableConversation implements ConversationOwner, RequestKeeper {
     for (const id of state.pending.keys()) {
       const request = new DurableRequest(this, id, false)
       this.#requests.set(id, request)
-      // Nobody is told anything while the bus is put together.
-      setImmediate(() => request.go())
+      // Behind all others that wait: after a restart there may be very many.
+      this.park(request)
     }
+    if (state.pending.size > 0) this.#keeper.answered(this.subject)
   }
 
   /**
@@ -187,7 +195,10 @@ export class DurableConversation implements ConversationOwner, RequestKeeper {
   suspend(error: LiminalError): void {
     this.#isOpen = false
     this.#suspended = error
-    for (const request of this.#requests.values()) request.fail(error)
+    for (const request of this.#requests.values()) {
+      request.fail(error)
+      this.left(request)
+    }
     this.#requests.clear()
     this.closed.reject(error)
   }

@@ -95,7 +95,7 @@ export class DurableConversations implements DurableKeeper {
     this.#retention.expect(Date.now())
   }
 
-  /** Somebody answers a subject from now on. */
+  /** Somebody may answer a subject: what waits for that goes on, soon. */
   answered(subject: string): void {
     if (!this.#lines.has(subject)) return
     // Whoever registers is not called back before they are done.
@@ -111,6 +111,11 @@ export class DurableConversations implements DurableKeeper {
       .finally(() => {
         this.#resuming = null
       })
+  }
+
+  /** Resolves once what was answered so far is stored and told. */
+  async settled(): Promise<void> {
+    await Promise.all(Array.from(this.#live.values(), ({ journal }) => journal.idle()))
   }
 
   /** Whoever waits gets `error`; the conversations go on when the store is opened again. To be called before their cores are closed. */
@@ -165,6 +170,8 @@ export class DurableConversations implements DurableKeeper {
 
   /** See DurableKeeper. */
   left(request: DurableRequest, subject: string): void {
+    // Nobody takes the place of another while the bus ends.
+    if (this.#closed !== null) return
     const line = this.#lines.get(subject)
     line?.remove(request)
     if (line?.isEmpty === true) this.#lines.delete(subject)

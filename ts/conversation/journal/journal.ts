@@ -108,12 +108,17 @@ export class Journal {
     ])
   }
 
+  /** Resolves when nothing is underway to the store. What is tried again later is not. */
+  async idle(): Promise<void> {
+    while (this.#underway !== null) await this.#underway
+  }
+
   /** Writes what waits, once more if it has to, and nothing afterwards. Resolves when nothing is underway any more. */
   async close(error: LiminalError): Promise<void> {
     if (this.#retry !== null) clearTimeout(this.#retry)
     this.#retry = null
     this.#pump()
-    while (this.#underway !== null) await this.#underway
+    await this.idle()
     this.#fail(error)
   }
 

@@ -230,7 +230,9 @@ export class DurableConversations {
   }
 
   #refuse(streamId: number, id: number | bigint, error: LiminalError): void {
-    const refusal = this.#context.refusal(error)
+    // The bus ends, and the conversation does not: the peer asks again when it is back.
+    const said = error.code === 'CLOSED' ? new LiminalError('SHUTTING_DOWN', error.message) : error
+    const refusal = this.#context.refusal(said)
     const conversationId = BigInt(id)
     this.#context.output.converse({ type: 'ConversationError', flags: 0, streamId, conversationId, ...refusal })
   }
