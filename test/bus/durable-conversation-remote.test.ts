@@ -122,6 +122,21 @@ describe('a durable conversation over a connection', () => {
     await expect(timed.closed).rejects.toMatchObject({ code: 'TIMEOUT' })
   })
 
+  it('is not begun anew by a handle on one that was forgotten', async () => {
+    const bus = keep(await createBus({ store: new MemoryStore(), conversationRetentionMs: 0 }))
+    const server = keep(await serve(bus, { port: 0, host: '127.0.0.1' }))
+    bus.respond('order', (value) => value)
+    const conversation = await durable(await client(`liminal://127.0.0.1:${server.address.port}`))
+    expect(await conversation.request(1, { requestId: 'r' })).toBe(1)
+    const own = await durable(bus)
+    await own.close()
+    await conversation.closed
+    await expect
+      .poll(async () => await conversation.request(1, { requestId: 'r' }).catch(({ code }: { code: string }) => code))
+      .toBe('CONVERSATION_NOT_FOUND')
+    expect(bus.conversations()).toEqual([])
+  })
+
   it('is refused where the server has nowhere to keep it', async () => {
     const bus = keep(await createBus())
     const server = keep(await serve(bus, { port: 0, host: '127.0.0.1' }))

@@ -65,7 +65,7 @@ export interface Bus extends AsyncDisposable {
   /**
    * Answers a subject in worker threads: a loop, a crash or too little memory there is contained, and the thread is replaced. What it was at crashes with it.
    *
-   * @param module a file whose default export is a behaviour. Its `context` is a copy with a `signal`; requests and replies are copied too.
+   * @param module a file whose default export is a behaviour. Its `context` is a copy with a `signal` and a `step`; requests and replies are copied too.
    * @throws LiminalError `INVALID_ARGUMENT`, `CLOSED`; `NOT_SUPPORTED` on a remote bus.
    */
   respond(subject: string, module: URL, options: IsolatedRespondOptions): Responder

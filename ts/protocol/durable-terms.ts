@@ -17,6 +17,7 @@ export interface DurableOpenTerms {
 /** Between the subject and the terms: a subject has no control characters. */
 const SEPARATOR = '\0'
 const MEMBERS = ['key', 'existing', 'onCrash', 'deadlineMs', 'idleTimeoutMs', 'parentId', 'vectorClockEntry']
+const MAX_U64 = 0xffff_ffff_ffff_ffffn
 const LONGEST_MS = 2_147_483_647
 
 /** The subject field of a ConversationOpen for a durable conversation. @throws LiminalError `INVALID_ARGUMENT`: the terms are longer than a frame may say. */
@@ -59,7 +60,8 @@ function termsOf(value: unknown): DurableOpenTerms {
     throw wrong('onCrash', "'fail' or 'route-to-next'")
   }
   if (parentId !== undefined && typeof parentId !== 'string') throw wrong('parentId', 'text')
-  const isClock = typeof vectorClockEntry === 'string' && /^\d{1,20}$/.test(vectorClockEntry)
+  const isClock =
+    typeof vectorClockEntry === 'string' && /^\d{1,20}$/.test(vectorClockEntry) && BigInt(vectorClockEntry) <= MAX_U64
   if (vectorClockEntry !== undefined && !isClock) throw wrong('vectorClockEntry', 'the decimal digits of a u64')
   return {
     key,

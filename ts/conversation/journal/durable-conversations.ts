@@ -91,7 +91,12 @@ export class DurableConversations implements DurableKeeper {
   /** Brings back the conversations that are not over, as many as may be live; the others follow when there is room. @throws LiminalError `STORE_CORRUPT`, `STORE_FAILED`. */
   async recover(): Promise<void> {
     this.#resumeAfter = null
-    await this.#resume()
+    this.#resuming = this.#resume()
+    try {
+      await this.#resuming
+    } finally {
+      this.#resuming = null
+    }
     this.#retention.expect(Date.now())
   }
 
@@ -129,7 +134,8 @@ export class DurableConversations implements DurableKeeper {
     const error = this.#closed ?? new LiminalError('CLOSED', 'The bus is closed.')
     this.suspend(error)
     await Promise.allSettled(this.#opening.values())
-    await this.#resuming
+    // What it failed with, whoever began it is told.
+    await Promise.allSettled([this.#resuming])
     await Promise.all(Array.from(this.#live.values(), ({ journal }) => journal.close(error)))
     await Promise.all(this.#finishing)
     await this.#retention.close()

@@ -29,6 +29,8 @@ interface Entry {
   readonly streamId: number
   /** `null` until it is open. */
   conversation: DurableConversation | null
+  /** What the peer said to a close that came before it was open. */
+  closing: { readonly reason: string | null; readonly streamId: number; readonly flags: number } | null
   /** Ends the wait for each reply, by the stream that it is to come on. */
   readonly waits: Map<number, () => void>
 }
@@ -56,7 +58,7 @@ export class DurableConversations {
 
   /** `field`: subject and terms. `held` is what the peer has open beside these. The peer hears of it when it is open. */
   open(streamId: number, id: number | bigint, field: string, flags: number, held: number): void {
-    const entry: Entry = { id, streamId, conversation: null, waits: new Map() }
+    const entry: Entry = { id, streamId, conversation: null, closing: null, waits: new Map() }
     let opening: Promise<DurableConversation>
     try {
       const { refusing, options, bus } = this.#context
@@ -139,6 +141,10 @@ export class DurableConversations {
     const entry = this.#entries.get(id)
     if (entry === undefined) return
     const { conversation } = entry
+    if (conversation === null) {
+      entry.closing = { reason, streamId, flags }
+      return
+    }
     this.#letGo(entry)
     const confirm = (): void => {
       if ((flags & CONFIRM) === 0) return
@@ -146,7 +152,7 @@ export class DurableConversations {
       const frame = { type: 'ConversationClose', flags, streamId, conversationId, reasonCode: null } as const
       this.#context.output.converse({ ...frame, message: reason })
     }
-    if (conversation?.isOpen !== true) confirm()
+    if (!conversation.isOpen) confirm()
     else
       conversation.close(reason).then(confirm, (thrown: unknown) => this.#refuse(streamId, id, toLiminalError(thrown)))
   }
@@ -157,15 +163,19 @@ export class DurableConversations {
   }
 
   #opened(entry: Entry, conversation: DurableConversation, subject: string, flags: number): void {
-    // The peer has closed it meanwhile, or is gone.
+    // The peer is gone.
     if (!this.#isHeld(entry)) return
     entry.conversation = conversation
-    const { id, streamId } = entry
+    const { id, streamId, closing } = entry
     const { output } = this.#context
     const conversationId = BigInt(id)
     if ((flags & CONFIRM) !== 0) {
       const open = { type: 'ConversationOpen', flags: flags & (CONFIRM | OPEN_DURABLE), streamId } as const
       output.converse({ ...open, conversationId, subject })
+    }
+    if (closing !== null) {
+      this.close(id, closing.reason, closing.streamId, closing.flags)
+      return
     }
     conversation.closed.promise.then(
       () => {
