@@ -35,6 +35,16 @@ export class CursorSubscription implements ChannelSubscription {
     this.#session.reject(position, options)
   }
 
+  /** The subscriber has `count` messages from a position on that waited in its queue: their leases begin. See CursorDemand.leaseBegins. */
+  seen(position: bigint, count: number): void {
+    this.#session.seen(position, count)
+  }
+
+  /** The subscriber will never see a delivery that waited for it: its attempt does not count, and the next owner gets it. See CursorSession.giveBack. */
+  giveBack(position: bigint, attempt?: number): void {
+    this.#session.giveBack(position, attempt)
+  }
+
   /** The lease of a delivery begins anew. */
   extend(position: bigint, attempt?: number): void {
     this.#session.extend(position, attempt)

@@ -93,6 +93,7 @@ export class Cursor {
       leaseMs: terms.leaseMs ?? LEASE_MS,
       maxAttempts: terms.maxAttempts ?? null,
       commitsExplicitly: terms.checkpoint === 'explicit',
+      leaseBegins: terms.leaseBegins ?? 'delivered',
     })
     this.#burial.use(this.#tracker, terms.deadLetter ?? null)
     const session = new CursorSession(terms, {

@@ -19,7 +19,8 @@ export interface FeedOptions {
   readonly tracker: DeliveryTracker
   readonly target: CursorTarget
   readonly maxInFlight: number
-  readonly leaseMs: number
+  /** Milliseconds of the lease that begins with a delivery; `null`: none does. */
+  readonly leaseMs: number | null
   /** Hand-outs of messages below this position are written down before they are made, so that they count even if they bring the whole bus down. */
   readonly recordedBelow: number
   /** Writes down what was handed out. */
@@ -186,14 +187,14 @@ export class Feed {
 
   /** Hands out what a run has beyond the last hand-out: the plain case. Returns whether that was all of it. */
   #deliverNext(logged: LoggedRun): boolean {
-    const { tracker, target, maxInFlight, leaseMs } = this.#options
+    const { tracker, target, maxInFlight } = this.#options
     const start = tracker.top
     const count = Number(logged.first) + logged.run.count - start
     const most = Math.min(count, target.room(), maxInFlight - tracker.unaccepted)
     if (most <= 0 || !tracker.hasRoom || this.#held !== null) return false
     const now = performance.now()
     tracker.handOut(most, now)
-    this.#timer.set(now + leaseMs)
+    this.#leased(now)
     return this.#deliver(logged, { start, end: start + most }, 1) && most === count
   }
 
@@ -220,7 +221,7 @@ export class Feed {
 
   /** Writes down what was handed out of a range, and delivers it then. */
   async #deliverRecorded(runs: readonly LoggedRun[], range: PositionRange): Promise<boolean> {
-    const { tracker, target, leaseMs, voice, record } = this.#options
+    const { tracker, target, voice, record } = this.#options
     // From here on the attempt counts, whatever happens to this process.
     await record()
     for (const logged of runs) {
@@ -233,13 +234,18 @@ export class Feed {
         const part = { start: found.start, end: Math.min(found.end, found.start + target.room()) }
         const now = performance.now()
         tracker.delivered(part, now)
-        this.#timer.set(now + leaseMs)
+        this.#leased(now)
         if (!this.#deliver(logged, part, found.attempts)) return false
         if (found.attempts > 1) voice.redelivered(part.start, part.end - part.start, found.attempts)
         within.start = part.end
       }
     }
     return true
+  }
+
+  #leased(now: number): void {
+    const { leaseMs } = this.#options
+    if (leaseMs !== null) this.#timer.set(now + leaseMs)
   }
 
   /** Delivers a part of a run. Returns whether there is still somebody to deliver to. */

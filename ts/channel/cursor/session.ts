@@ -47,6 +47,7 @@ export class CursorSession {
   /** Resolves once the acquisition is durable: deliveries begin, and nothing published from here on is missed. Rejects with what ended the session before. */
   readonly ready: Promise<void>
   readonly #terms: CursorTerms
+  readonly #leaseMs: number
   readonly #surroundings: SessionSurroundings
   readonly #feed: Feed
   readonly #schedule: CheckpointSchedule
@@ -57,6 +58,7 @@ export class CursorSession {
   constructor(terms: CursorTerms, surroundings: SessionSurroundings) {
     const { log, tracker, writer, burial, voice } = surroundings
     this.#terms = terms
+    this.#leaseMs = terms.leaseMs ?? LEASE_MS
     this.#surroundings = surroundings
     this.epoch = BigInt(surroundings.epoch)
     this.#schedule = new CheckpointSchedule(terms.checkpoint ?? 'message', () => writer.request())
@@ -65,7 +67,8 @@ export class CursorSession {
       tracker,
       target: terms.target,
       maxInFlight: Math.min(terms.maxInFlight, MOST_IN_FLIGHT),
-      leaseMs: terms.leaseMs ?? LEASE_MS,
+      // None begins with a delivery where the owner has to see it first.
+      leaseMs: terms.leaseBegins === 'seen' ? null : this.#leaseMs,
       // With a limit each attempt counts; without one it only informs.
       recordedBelow: terms.maxAttempts === undefined ? surroundings.recordedBelow : Number.POSITIVE_INFINITY,
       record: () => writer.persist(),
@@ -126,6 +129,26 @@ export class CursorSession {
   extend(position: bigint, attempt?: number): void {
     if (this.#ended !== null) return
     this.#surroundings.tracker.extend(Number(position), attempt ?? null, performance.now())
+  }
+
+  /** The owner has seen `count` messages from a position on that waited at its target: their leases begin. For terms where that is when they do. */
+  seen(position: bigint, count: number): void {
+    if (this.#ended !== null) return
+    const now = performance.now()
+    const start = Number(position)
+    this.#surroundings.tracker.seen({ start, end: start + count }, now)
+    this.#feed.wakeAt(now + this.#leaseMs)
+  }
+
+  /**
+   * A delivery that the owner never saw, and never will: it waited somewhere on its way when that was closed. Its attempt does not count: the next owner gets it with the same attempt number,
+   * and this one does not get it again.
+   *
+   * @param attempt Which delivery of the message is meant: one that is not the last any more changes nothing. Default: the last.
+   */
+  giveBack(position: bigint, attempt?: number): void {
+    if (this.#ended !== null) return
+    this.#surroundings.tracker.giveBack(Number(position), attempt ?? null)
   }
 
   /**

@@ -25,8 +25,10 @@ export interface Span {
   reason: string
 }
 
-/** When the lease ends of what was handed out and has not reached the owner yet. */
+/** When the lease ends of what was handed out and has not reached the target yet. */
 export const NOT_DELIVERED = Number.POSITIVE_INFINITY
+/** When it ends of what waits at the target, and was not seen by the owner yet, or never will be. */
+export const NOT_SEEN = Number.MAX_VALUE
 
 /** Spans in order and without gaps: each begins where the one before it ends. */
 export class SpanList {
@@ -189,12 +191,22 @@ export function isAccepted({ state }: Span): boolean {
   return state === 'accepted' || state === 'done'
 }
 
-/** Whether it was handed out and has not reached the owner yet. */
+/** Whether it was handed out and has not reached the target yet. */
 export function isDeferred({ state, at }: Span): boolean {
   return state === 'out' && at === NOT_DELIVERED
+}
+
+/** Whether it was handed out and the owner has not seen it yet: it has no lease. */
+export function isUnseen({ state, at }: Span): boolean {
+  return state === 'out' && at >= NOT_SEEN
 }
 
 /** Whether a cumulative acceptance means it too: the owner has it, or had it until its lease ended. */
 export function isAnswerable({ state, handedBack }: Span): boolean {
   return state === 'out' || (!handedBack && (state === 'waiting' || state === 'exhausted' || state === 'burying'))
+}
+
+/** Whether the owner had it until its lease ended, and it is not on its way anywhere yet. */
+export function isLapsed({ state, handedBack, order }: Span): boolean {
+  return (state === 'waiting' || state === 'exhausted') && !handedBack && order > 0
 }

@@ -34,6 +34,11 @@ export interface CursorTerms {
   readonly checkpoint?: CheckpointPolicy | undefined
   /** Milliseconds that a delivery may stay unaccepted. Default {@link LEASE_MS}. */
   readonly leaseMs?: number | undefined
+  /**
+   * When it begins: when the target takes the delivery, or when CursorSession.seen says that the owner has it. What the owner did not see has no attempt when the session ends. Default
+   * `'delivered'`.
+   */
+  readonly leaseBegins?: 'delivered' | 'seen' | undefined
   /** Default: no limit. */
   readonly maxAttempts?: number | undefined
   /**

@@ -1,6 +1,20 @@
+import { HandOutOrder } from './hand-out-order.ts'
+import { beginLease, beginUnseen, nextTimeOf, sharesLease } from './leases.ts'
 import type { DueRange, ExhaustedMessage, PositionRange } from './positions.ts'
 import type { CursorRecord } from './record.ts'
-import { isAccepted, isAnswerable, isDeferred, NOT_DELIVERED, type Span, SpanList, type SpanState } from './spans.ts'
+import { dueRanges, recordedSpans } from './span-reading.ts'
+import {
+  isAccepted,
+  isAnswerable,
+  isDeferred,
+  isLapsed,
+  isUnseen,
+  NOT_DELIVERED,
+  NOT_SEEN,
+  type Span,
+  SpanList,
+  type SpanState,
+} from './spans.ts'
 import { LEASE_MS } from './terms.ts'
 
 /** What the owner of a cursor set for its deliveries. */
@@ -10,13 +24,13 @@ export interface TrackerTerms {
   readonly maxAttempts: number | null
   /** Acceptances are not to be written down before {@link DeliveryTracker.commit}. */
   readonly commitsExplicitly: boolean
+  /** See CursorTerms.leaseBegins. */
+  readonly leaseBegins: 'delivered' | 'seen'
 }
 
 /** Spans from which on nothing new is handed out, so that the record of a cursor stays small: the fate of some messages has to become clear first. */
 export const MOST_SPANS = 8_192
 
-/** Hand-outs that follow each other within this part of a lease share its end: it comes later by so much at most, and many small runs make few spans. */
-const SHARED_LEASE = 1 / 64
 /** Due, whatever the time is. */
 const AT_ONCE = Number.NEGATIVE_INFINITY
 
@@ -26,19 +40,13 @@ const LEASE_ENDED = 'Its lease ended before it was accepted.'
 /**
  * What became of each position from the watermark on, as spans: in the plain case (handed out once, in order, accepted in order) one for each 64th of a lease, however many messages those are.
  *
- * A cumulative acceptance means "this one and all that were handed out before it", which is not "and all below it" once something was handed out again. So hand-outs are numbered: those that
- * follow each other by position are one stretch, and anything else begins another.
+ * A cumulative acceptance means "this one and all that were handed out before it", which is not "and all below it" once something was handed out again. So hand-outs are numbered.
  */
 export class DeliveryTracker {
   readonly #spans = new SpanList()
-  #terms: TrackerTerms = { leaseMs: LEASE_MS, maxAttempts: null, commitsExplicitly: false }
+  #terms: TrackerTerms = { leaseMs: LEASE_MS, maxAttempts: null, commitsExplicitly: false, leaseBegins: 'delivered' }
   #top: number
-  #stretch = 0
-  /** Where the last hand-out ended; -1: what comes next begins a stretch. */
-  #stretchEnd = -1
-  /** The end of the highest hand-out to this owner, and whether a lower one came after it. */
-  #reached = 0
-  #disordered = false
+  readonly #order = new HandOutOrder()
 
   constructor(record: Pick<CursorRecord, 'watermark' | 'spans'>) {
     this.#top = record.watermark
@@ -75,13 +83,7 @@ export class DeliveryTracker {
 
   /** What a store is to keep. */
   get recorded(): Pick<CursorRecord, 'watermark' | 'spans'> {
-    const spans: { count: number; attempts: number }[] = []
-    for (const { start, end, attempts } of this.#spans) {
-      const last = spans[spans.length - 1]
-      if (last !== undefined && last.attempts === attempts) last.count += end - start
-      else spans.push({ count: end - start, attempts })
-    }
-    return { watermark: this.watermark, spans }
+    return { watermark: this.watermark, spans: recordedSpans(this.#spans) }
   }
 
   /** A new owner: it gets everything again that is not accepted, except for what was handed out too often already. */
@@ -92,7 +94,7 @@ export class DeliveryTracker {
   }
 
   /**
-   * The owner is gone: what it did not accept waits for the next one, as does what it accepted and did not commit. What did not reach it does not count as an attempt. What is being buried
+   * The owner is gone: what it did not accept waits for the next one, as does what it accepted and did not commit. What it did not see does not count as an attempt. What is being buried
    * stays so.
    */
   release(): void {
@@ -107,9 +109,7 @@ export class DeliveryTracker {
       span.reason = ''
     }
     this.#spans.tidy()
-    this.#stretchEnd = -1
-    this.#reached = 0
-    this.#disordered = false
+    this.#order.reset()
   }
 
   /**
@@ -118,11 +118,13 @@ export class DeliveryTracker {
    * @param deferred They reach the owner later; see {@link deferred}.
    */
   handOut(count: number, now: number, deferred = false): void {
-    const order = this.#continue(this.#top, this.#top + count)
+    const { leaseMs } = this.#terms
+    const order = this.#order.next(this.#top, this.#top + count)
     const { last } = this.#spans
-    if (last !== undefined && !deferred && this.#sharesLease(last, order, now)) {
+    const begins = !deferred && !this.#leasesWhenSeen
+    if (last !== undefined && begins && sharesLease(last, order, now, leaseMs)) {
       this.#spans.lengthen(last, count)
-      last.at = now + this.#terms.leaseMs
+      last.at = now + leaseMs
       this.#top += count
       return
     }
@@ -130,7 +132,8 @@ export class DeliveryTracker {
     span.order = order
     span.firstOrder = order
     span.since = now
-    span.at = deferred ? NOT_DELIVERED : now + this.#terms.leaseMs
+    span.at = deferred ? NOT_DELIVERED : begins ? now + leaseMs : NOT_SEEN
+    this.#spans.join(this.#spans.length - 1, this.#spans.length - 1)
   }
 
   /** Hands out the first `count` messages of what is due, with an attempt more. They reach the owner later; see {@link deferred}. */
@@ -139,13 +142,13 @@ export class DeliveryTracker {
     const span = this.#spans.cut(due.start, end)
     this.#spans.set(span, 'out')
     span.attempts++
-    span.order = this.#continue(due.start, end)
+    span.order = this.#order.next(due.start, end)
     if (span.firstOrder === 0) span.firstOrder = span.order
     span.handedBack = false
     span.at = NOT_DELIVERED
   }
 
-  /** The first messages of a range that were handed out and did not reach the owner, with the attempt that this is; `null` if there are none. */
+  /** The first messages of a range that were handed out and did not reach the target, with the attempt that this is; `null` if there are none. */
   deferred({ start, end }: PositionRange): DueRange | null {
     let index = this.#spans.find(Math.max(start, this.watermark))
     if (index < 0) return null
@@ -158,21 +161,37 @@ export class DeliveryTracker {
     return null
   }
 
-  /** Deferred messages are about to reach the owner: their lease begins. */
-  delivered({ start, end }: PositionRange, now: number): void {
-    const index = this.#spans.isolate(this.#spans.find(start), start, end)
-    const span = this.#spans.at(index)
-    span.since = now
-    span.at = now + this.#terms.leaseMs
-    if (index === 0) return
-    const before = this.#spans.at(index - 1)
-    if (!isDeferred(before) && before.state === 'out' && now - before.since <= this.#terms.leaseMs * SHARED_LEASE) {
-      before.at = span.at
-      this.#spans.join(index, index)
+  /** Deferred messages are about to reach the target: their lease begins, unless the owner has to see them first. */
+  delivered(range: PositionRange, now: number): void {
+    const index = this.#spans.find(range.start)
+    if (!this.#leasesWhenSeen) {
+      beginLease(this.#spans, index, range, now, this.#terms.leaseMs)
+      return
     }
+    const own = this.#spans.isolate(index, range.start, range.end)
+    this.#spans.at(own).at = NOT_SEEN
+    this.#spans.join(own, own)
   }
 
-  /** Messages that were handed out did not reach the owner, and never will: it is gone. */
+  /** The owner has seen messages that waited at the target: their lease begins. */
+  seen({ start, end }: PositionRange, now: number): void {
+    beginUnseen(this.#spans, { start: Math.max(start, this.watermark), end }, now, this.#terms.leaseMs)
+  }
+
+  /** The owner will not see a message that waits at the target: its attempt does not count for the next owner. Without effect unless this delivery of it is the last one and was not answered. */
+  giveBack(position: number, attempt: number | null): void {
+    const index = this.#spans.find(position)
+    if (index < 0) return
+    const span = this.#spans.at(index)
+    const expected = span.state === 'out' ? !isDeferred(span) : isLapsed(span)
+    if (!expected || (attempt !== null && attempt !== span.attempts)) return
+    const own = this.#spans.isolate(index, position, position + 1)
+    this.#spans.set(this.#spans.at(own), 'out')
+    this.#spans.at(own).at = NOT_SEEN
+    this.#spans.join(own, own)
+  }
+
+  /** Messages that were handed out did not reach the target, and never will: it is gone. */
   refused({ start, end }: PositionRange): void {
     const index = this.#spans.find(start)
     if (index < 0 || this.#spans.at(index).state !== 'out') return
@@ -194,13 +213,13 @@ export class DeliveryTracker {
     const order = attempt === span.attempts ? span.order : span.firstOrder
     if (order === 0) return this.acceptOne(position)
     const inOrder = order === span.order && isAnswerable(span)
-    if (index === 0 && inOrder && !this.#disordered && !this.#terms.commitsExplicitly) {
+    if (index === 0 && inOrder && !this.#order.disordered && !this.#terms.commitsExplicitly) {
       return this.#acceptFirst(span, position + 1)
     }
     const own = this.#spans.isolate(index, inOrder ? span.start : position, position + 1)
     let accepted = this.#accept(this.#spans.at(own))
     // Positions behind this one were handed out before it only if it was handed out out of order.
-    const through = this.#disordered ? this.#spans.length - 1 : own
+    const through = this.#order.disordered ? this.#spans.length - 1 : own
     for (let other = 0; other <= through; other++) {
       const before = this.#spans.at(other)
       if (before.order === 0 || !isAnswerable(before)) continue
@@ -237,9 +256,9 @@ export class DeliveryTracker {
   reject(position: number, attempt: number | null, reason: string, at: number): boolean {
     const index = this.#spans.find(position)
     if (index < 0) return false
-    const { state, handedBack, attempts, order } = this.#spans.at(index)
-    const expected = state === 'out' || (state === 'waiting' && !handedBack && order > 0)
-    if (!expected || (attempt !== null && attempt !== attempts)) return false
+    const span = this.#spans.at(index)
+    const expected = span.state === 'out' || (span.state === 'waiting' && isLapsed(span))
+    if (!expected || (attempt !== null && attempt !== span.attempts)) return false
     const own = this.#spans.isolate(index, position, position + 1)
     this.#fail(this.#spans.at(own), reason, at)
     this.#spans.at(own).handedBack = true
@@ -252,7 +271,7 @@ export class DeliveryTracker {
     const index = this.#spans.find(position)
     if (index < 0) return false
     const { state, attempts, at } = this.#spans.at(index)
-    if (state !== 'out' || at === NOT_DELIVERED || (attempt !== null && attempt !== attempts)) return false
+    if (state !== 'out' || at >= NOT_SEEN || (attempt !== null && attempt !== attempts)) return false
     const own = this.#spans.isolate(index, position, position + 1)
     this.#spans.at(own).since = now
     this.#spans.at(own).at = now + this.#terms.leaseMs
@@ -273,22 +292,12 @@ export class DeliveryTracker {
 
   /** When the next lease or delay ends; `null` if none does. */
   nextTime(now: number): number | null {
-    let next = NOT_DELIVERED
-    for (const { state, at } of this.#spans) {
-      if ((state === 'out' || (state === 'waiting' && at > now)) && at < next) next = at
-    }
-    return next === NOT_DELIVERED ? null : next
+    return nextTimeOf(this.#spans, now)
   }
 
   /** The lowest messages that are to be handed out again by now, and those that begin within so many positions behind the first of them. */
   due(now: number, within: number): readonly DueRange[] {
-    const due: DueRange[] = []
-    if (this.#spans.count('waiting') === 0) return due
-    for (const { state, at, start, end, attempts } of this.#spans) {
-      if (due.length > 0 && start - due[0].start >= within) break
-      if (state === 'waiting' && at <= now) due.push({ start, end, attempts })
-    }
-    return due
+    return dueRanges(this.#spans, now, within)
   }
 
   /** Takes the lowest exhausted message to be buried; `null` if there is none. Its burial ends with {@link buried} or {@link unburied}. */
@@ -370,31 +379,22 @@ export class DeliveryTracker {
     span.reason = exhausted ? reason : ''
   }
 
-  #continue(start: number, end: number): number {
-    if (start !== this.#stretchEnd) this.#stretch++
-    this.#stretchEnd = end
-    if (start < this.#reached) this.#disordered = true
-    else this.#reached = end
-    return this.#stretch
+  get #leasesWhenSeen(): boolean {
+    return this.#terms.leaseBegins === 'seen'
   }
 
-  #sharesLease({ state, attempts, order, firstOrder, at, since }: Span, current: number, now: number): boolean {
-    if (state !== 'out' || attempts !== 1 || order !== current || firstOrder !== current) return false
-    return at !== NOT_DELIVERED && now - since <= this.#terms.leaseMs * SHARED_LEASE
-  }
-
-  /** What did not reach the owner was not handed out. */
+  /** What the owner did not see was not handed out. */
   #takeBack(): void {
     for (
       let { last } = this.#spans;
-      last !== undefined && isDeferred(last) && last.attempts === 1;
+      last !== undefined && isUnseen(last) && last.attempts === 1;
       last = this.#spans.last
     ) {
       this.#top = last.start
       this.#spans.drop(last)
     }
     for (const span of this.#spans) {
-      if (isDeferred(span) && span.attempts > 1) span.attempts--
+      if (isUnseen(span) && span.attempts > 1) span.attempts--
     }
   }
 }
