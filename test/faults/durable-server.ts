@@ -20,6 +20,8 @@ export interface ServerProcessOptions {
   readonly wrapper?: readonly string[]
   /** Options of Node, such as a module to import first. */
   readonly nodeOptions?: readonly string[]
+  /** Behind the options, for the program. */
+  readonly arguments?: readonly string[]
   /** Added to its environment. */
   readonly environment?: Readonly<Record<string, string>>
 }
@@ -32,9 +34,10 @@ export class DurableServer {
   readonly #exited: Promise<unknown>
 
   /** Starts a process. @param options for `createServer`, without functions. */
-  constructor(options: BusOptions, { wrapper = [], nodeOptions = [], environment = {} }: ServerProcessOptions = {}) {
+  constructor(options: BusOptions, program: ServerProcessOptions = {}) {
+    const { wrapper = [], nodeOptions = [], environment = {}, arguments: more = [] } = program
     if (!existsSync(BUILT)) throw new Error('dist/index.js is missing: run `npm run build` first')
-    const [command, ...args] = [...wrapper, process.execPath, ...nodeOptions, PROGRAM, JSON.stringify(options)]
+    const [command, ...args] = [...wrapper, process.execPath, ...nodeOptions, PROGRAM, JSON.stringify(options), ...more]
     this.#child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...environment } })
     // One that is killed breaks its pipes.
     this.#child.stdin?.on('error', () => undefined)
