@@ -1,7 +1,8 @@
 // What durability costs: acknowledged publishes, catching up and recovery, beside SQLite and a raw log in the same run. Prints a table, or JSON with --json.
-import { cpus, tmpdir, totalmem } from 'node:os'
+import { cpus, loadavg, tmpdir, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { measureCatchingUp } from './catching-up.mjs'
+import { writeDocs } from './docs.mjs'
 import { printReport } from './print.mjs'
 import { measurePublishing } from './publishing.mjs'
 import { measureRecovery } from './recovering.mjs'
@@ -12,6 +13,8 @@ const SECTIONS = { publishing: measurePublishing, catchingUp: measureCatchingUp,
 const { values } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
+    // Writes the tables of docs/performance.md too.
+    docs: { type: 'boolean', default: false },
     only: { type: 'string', multiple: true },
     systems: { type: 'string' },
     'in-flight': { type: 'string', default: '1,16,256' },
@@ -45,13 +48,19 @@ const options = {
 
 const memory = Math.round(totalmem() / 2 ** 30)
 const report = {
+  date: new Date().toISOString(),
+  load: 0,
   machine: `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown processor'}, ${memory} GiB, ${process.platform}-${process.arch}, Node ${process.version}`,
   directory: values.directory,
   runs: options.runs,
   seconds: options.seconds,
   skipped,
 }
-for (const section of sections) report[section] = await SECTIONS[section](options)
+for (const section of sections) {
+  report[section] = await SECTIONS[section](options)
+  report.load = Math.max(report.load, loadavg()[0])
+}
+if (values.docs) writeDocs(report)
 if (values.json) console.log(JSON.stringify(report, null, 2))
 else printReport(report)
 
