@@ -175,7 +175,10 @@ export interface SendCounts {
 }
 
 export interface SubscribeOptions {
-  /** Deliveries handed out and not yet accepted, at most. At least 1. Default 16,384 (iterator) or 65,536 (handler); with a cursor 16,384 at most. */
+  /**
+   * Deliveries handed out and not yet accepted, at most. At least 1. Default 16,384 (iterator) or 65,536 (handler). With a cursor 16,384 at most, and 256 by default: on a remote bus the leases of
+   * deliveries run while they wait, and after a crash all of them have an attempt more.
+   */
   maxInFlight?: number
   /**
    * `'auto'` accepts a delivery when the iterator is asked for the next one; `'explicit'` waits for {@link Delivery.accept}, which accepts all before it too; `'each'` waits for the `accept` of
@@ -209,7 +212,10 @@ export interface CursorOptions {
    * after the first (default 1,000 ms). `'explicit'`: by `Subscription.checkpoint()` only. Default `'message'`. What was accepted after the last checkpoint is delivered again after a crash.
    */
   readonly checkpoint?: 'message' | 'explicit' | { readonly every: number; readonly withinMs?: number }
-  /** Milliseconds that a delivery may stay unaccepted before it is delivered again, with a higher attempt. Default 30,000. */
+  /**
+   * Milliseconds that a delivery may stay unaccepted before it is delivered again, with a higher attempt. They begin when the loop or the handler gets it; on a remote bus when the server sends it.
+   * Default 30,000.
+   */
   readonly leaseMs?: number
   /** Deliveries of one message at most, at least 1; after that it goes to the dead-letter channel and counts as accepted. Default: no limit. */
   readonly maxAttempts?: number
@@ -258,7 +264,10 @@ export interface Subscription<T = unknown> extends AsyncIterable<Delivery<T>>, A
   readonly closed: Promise<void>
   /** Writes down how far a cursor has accepted, and resolves once that is durable. At once without a cursor. @throws LiminalError `CLOSED`, `CURSOR_FENCED`, `STORE_FAILED`, `STORE_FULL`. */
   checkpoint(): Promise<void>
-  /** Ends it: no delivery is handed out any more. A cursor writes down how far it has accepted. Idempotent. */
+  /**
+   * Ends it: no delivery is handed out any more. A cursor writes down how far it has accepted. Idempotent.
+   * @throws LiminalError `STORE_FULL`, `STORE_FAILED`, `STORE_BUSY`: it has ended, but how far it has accepted is not durable yet. That is tried again while the bus is open.
+   */
   close(): Promise<void>
 }
 

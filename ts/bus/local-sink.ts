@@ -28,6 +28,7 @@ const BLOCK_BYTES = 16 * 1024
 /** The end of a channel's fan-out at a subscription in this process: a bounded queue. */
 export class LocalSink<T> implements Sink {
   readonly #queue: SubscriptionQueue<T>
+  readonly #rest: 'deliver' | 'drop'
   readonly #maxDeliveries: number
   readonly #maxBytes: number
   readonly #congestion: Congestion
@@ -39,8 +40,10 @@ export class LocalSink<T> implements Sink {
   /** It was nearly full, and is not half empty yet. */
   #full = false
 
-  constructor(queue: SubscriptionQueue<T>, limits: SubscriptionQueueLimits) {
+  /** @param rest What becomes of what waits in the queue when the channel ends the subscription: with `'drop'` somebody else gets it. */
+  constructor(queue: SubscriptionQueue<T>, limits: SubscriptionQueueLimits, rest: 'deliver' | 'drop' = 'deliver') {
     this.#queue = queue
+    this.#rest = rest
     this.#block = new DeliveryBlock(queue, new Uint8Array(0), 0, null)
     this.#maxDeliveries = limits.maxDeliveries ?? 65_536
     this.#maxBytes = limits.maxBytes ?? 64 * 1024 * 1024
@@ -52,7 +55,7 @@ export class LocalSink<T> implements Sink {
     })
   }
 
-  /** See Sink. A run is always taken by an empty queue, whatever its size. */
+  /** See Sink. A run is always taken by an empty queue, whatever its size, and so is one of a log, which asks for {@link room} first: what is too much by its bytes is one page. */
   deliver(run: MessageRun, schemaId: Uint8Array, logged: Logged | null): boolean {
     const queue = this.#queue
     if (!queue.open) return false
@@ -63,6 +66,7 @@ export class LocalSink<T> implements Sink {
     const end = columns[last + Column.PAYLOAD] + columns[last + Column.PAYLOAD_LENGTH]
     // The run's bytes include the headers between its envelopes: never too little.
     if (
+      logged === null &&
       queue.pending > 0 &&
       (queue.pending + run.count > this.#maxDeliveries || queue.pendingBytes + (end - start) > this.#maxBytes)
     ) {
@@ -94,7 +98,7 @@ export class LocalSink<T> implements Sink {
 
   /** See Sink. */
   end(error: LiminalError): void {
-    this.#queue.fail(error, error.code === 'CLOSED' ? 'drop' : 'deliver')
+    this.#queue.fail(error, error.code === 'CLOSED' ? 'drop' : this.#rest)
     this.close()
   }
 

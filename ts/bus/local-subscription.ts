@@ -1,8 +1,9 @@
 import type { ChannelSubscription, CursorDemand, CursorSubscription } from '../channel/index.ts'
 import { codec } from '../codec/index.ts'
+import { Deferred } from '../deferred.ts'
 import type { PayloadKind } from '../payload.ts'
 import type { Subscription } from './bus.ts'
-import { partsOfMark } from './delivery.ts'
+import { type PackedDelivery, partsOfMark } from './delivery.ts'
 import type { LocalContext } from './local-context.ts'
 import { LocalSink } from './local-sink.ts'
 import type { SubscribeSettings } from './subscribe-arguments.ts'
@@ -55,17 +56,21 @@ function subscribePlain<T>(
   return queue.subscription
 }
 
-/** What is accepted, handed back and extended goes to the cursor, which redelivers the rest. */
+/**
+ * What is handed out, accepted, handed back and extended goes to the cursor, which redelivers the rest. What waits in the queue has no lease, and nobody saw it: when the subscription ends it is
+ * as if it had never left the log.
+ */
 function subscribeWithCursor<T>(
   context: LocalContext,
   name: string,
   payload: PayloadKind,
   settings: SubscribeSettings<T>,
-  cursor: Omit<CursorDemand, 'maxInFlight'>,
+  cursor: Omit<CursorDemand, 'maxInFlight' | 'leaseBegins' | 'acquired'>,
 ): Subscription<T> {
   const { handler, maxInFlight, accept, acceptedSchemas, signal } = settings
   const acceptsEach = accept === 'each' && handler === null
   let owned: CursorSubscription | null = null
+  const acquired = new Deferred<void>()
   const queue: SubscriptionQueue<T> = new SubscriptionQueue<T>({
     channel: name,
     payload,
@@ -90,28 +95,57 @@ function subscribeWithCursor<T>(
       await opening
       await owned?.checkpoint()
     },
+    onHandOut: (deliveries) => {
+      for (const { position, count } of stretchesOf(deliveries)) owned?.seen(position, count)
+    },
     onTake: () => sink.update(),
     onClose: async () => {
       sink.close()
-      await opening
+      // Not until that is written down: a disk that is full would keep it from ending.
+      await acquired.promise
       await owned?.close()
     },
   })
-  const sink = new LocalSink(queue, context.subscriptionQueue)
+  const sink = new LocalSink(queue, context.subscriptionQueue, 'drop')
   const open = async (): Promise<void> => {
     if (!queue.open) return
     try {
       const channel = context.core.channels.get(name)
       codec.negotiateSchema(channel.schemaId, acceptedSchemas)
-      // Deliveries may come before this resolves; their answers do not, since nobody has them yet: the queue hands out in a later turn.
-      owned = await channel.subscribeCursor(sink, { ...cursor, maxInFlight })
+      await channel.subscribeCursor(sink, {
+        ...cursor,
+        maxInFlight,
+        leaseBegins: 'seen',
+        acquired: (subscription) => {
+          owned = subscription
+          acquired.resolve()
+        },
+      })
       queue.opened()
     } catch (error) {
       queue.fail(error)
+    } finally {
+      acquired.resolve()
     }
   }
   const opening = open()
   return queue.subscription
+}
+
+/** Deliveries, of which those of consecutive positions are one. */
+function stretchesOf(
+  deliveries: readonly PackedDelivery<unknown>[],
+): readonly { readonly position: bigint; readonly count: number }[] {
+  const stretches: { position: bigint; count: number }[] = []
+  let next = -1
+  for (const { mark } of deliveries) {
+    const { sequence } = partsOfMark(mark)
+    const last = stretches[stretches.length - 1]
+    if (last !== undefined && sequence === next) last.count++
+    else stretches.push({ position: BigInt(sequence - 1), count: 1 })
+    next = sequence + 1
+  }
+  return stretches
 }
 
 /** Attempts past the 255th cannot be told apart. */

@@ -18,6 +18,8 @@ export interface SubscribeSettings<T> {
 
 const ITERATOR_MAX_IN_FLIGHT = 16_384
 const HANDLER_MAX_IN_FLIGHT = 65_536
+/** What waits behind a connection has a lease that runs, and after a crash it counts as attempted. */
+const CURSOR_MAX_IN_FLIGHT = 256
 /** What a Subscribe frame can say: a u32. */
 const LARGEST_MAX_IN_FLIGHT = 0xffff_ffff
 const LAST_POSITION = 0xffff_ffff_ffff_ffffn
@@ -34,7 +36,8 @@ export function subscribeArguments<T>(
   checkOptions('options', options)
   checkKnownOptions('options', options, SUBSCRIBE_OPTIONS)
   checkInteger('maxInFlight', options.maxInFlight, 1)
-  const fallback = handler === null ? ITERATOR_MAX_IN_FLIGHT : HANDLER_MAX_IN_FLIGHT
+  const plain = handler === null ? ITERATOR_MAX_IN_FLIGHT : HANDLER_MAX_IN_FLIGHT
+  const fallback = options.cursor === undefined ? plain : CURSOR_MAX_IN_FLIGHT
   const { maxInFlight = fallback, accept = 'auto', acceptedSchemas = [], signal } = options
   if (maxInFlight > LARGEST_MAX_IN_FLIGHT) {
     throw invalidArgument('maxInFlight', `at most ${LARGEST_MAX_IN_FLIGHT}`, maxInFlight)

@@ -15,6 +15,7 @@ import type { DeliveryBlock, DeliveryOwner, PackedDelivery, RejectOptions } from
 import { DeliveryRing } from './delivery-ring.ts'
 import { sayHandlerFailed } from './diagnostics.ts'
 import { Outcome } from './outcome.ts'
+import { QueuedSubscription } from './queued-subscription.ts'
 
 export interface SubscriptionQueueOptions<T> {
   readonly channel: string
@@ -35,6 +36,10 @@ export interface SubscriptionQueueOptions<T> {
   readonly onExtend?: ((mark: number, epoch: number) => void) | null
   /** Writes down how far was accepted. `null`: nobody does. */
   readonly onCheckpoint?: (() => Promise<void>) | null
+  /** Hears what is handed out, before the subscriber has it. */
+  readonly onHandOut?: ((deliveries: readonly PackedDelivery<T>[]) => void) | null
+  /** Hears what was waiting when the subscriber ended it or its handler threw, before {@link onClose}: nobody will ever see it. */
+  readonly onUnseen?: ((deliveries: readonly PackedDelivery<T>[]) => void) | null
   /** Hears that {@link SubscriptionQueue.pending} fell. */
   readonly onTake: (() => void) | null
   /**
@@ -177,7 +182,7 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
       this.#warn('the handler of a subscription that had ended threw', error, '')
       return
     }
-    this.#ring.clear()
+    this.#dropWaiting()
     this.#state = { is: 'failed', error }
     this.#leave(error)
     this.#warnIfUnseen(error)
@@ -241,6 +246,7 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
     if (this.#takeable === 0) return undefined
     const delivery = this.#ring.takeOne(this.#handedOut + 1)
     if (this.#remembers) this.#handed.push(delivery.mark, delivery.epoch)
+    this.#options.onHandOut?.([delivery])
     this.#handOut(1, delivery)
     return delivery
   }
@@ -251,6 +257,7 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
     if (count === 0) return NOTHING
     const batch = this.#ring.take(count, this.#handedOut + 1)
     if (this.#remembers) for (const { mark, epoch } of batch) this.#handed.push(mark, epoch)
+    this.#options.onHandOut?.(batch)
     this.#handOut(count, batch[count - 1])
     return batch
   }
@@ -299,7 +306,8 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
   #end(whyNotReady: LiminalError): Promise<void> {
     if (this.#closing !== null) return this.#closing
     const wasOpen = this.#state.is === 'open'
-    this.#ring.clear()
+    if (wasOpen) this.#dropWaiting()
+    else this.#ring.clear()
     if (this.#state.is !== 'failed') this.#state = { is: 'closed' }
     if (wasOpen) {
       this.#closed.resolve()
@@ -309,6 +317,12 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
     this.#closing = closing
     this.#consumer.wake()
     return closing
+  }
+
+  #dropWaiting(): void {
+    const { onUnseen } = this.#options
+    if (onUnseen === null || onUnseen === undefined || this.#ring.size === 0) this.#ring.clear()
+    else onUnseen(this.#ring.take(this.#ring.size, this.#handedOut + 1))
   }
 
   #closeSource(): Promise<void> {
@@ -344,50 +358,5 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
       type: 'LiminalWarning',
       code: 'LIMINAL_SUBSCRIPTION_ENDED',
     })
-  }
-}
-
-/** The subscriber's view of a queue. */
-class QueuedSubscription<T> implements Subscription<T> {
-  readonly channel: string
-  readonly #queue: SubscriptionQueue<T>
-  readonly #iterator: IteratorConsumer<T> | null
-  readonly #ready: Outcome
-  readonly #closed: Outcome
-
-  constructor(queue: SubscriptionQueue<T>, iterator: IteratorConsumer<T> | null, ready: Outcome, closed: Outcome) {
-    this.channel = queue.channel
-    this.#queue = queue
-    this.#iterator = iterator
-    this.#ready = ready
-    this.#closed = closed
-  }
-
-  get closed(): Promise<void> {
-    return this.#closed.watch()
-  }
-
-  ready(): Promise<void> {
-    return this.#ready.watch()
-  }
-
-  checkpoint(): Promise<void> {
-    return this.#queue.checkpoint()
-  }
-
-  close(): Promise<void> {
-    return this.#queue.end()
-  }
-
-  [Symbol.asyncIterator](): AsyncIterableIterator<Delivery<T>, undefined> {
-    if (this.#iterator === null) {
-      const message = `The subscription to '${this.channel}' has a handler; it cannot be iterated too. Subscribe without one.`
-      throw new LiminalError('INVALID_ARGUMENT', message)
-    }
-    return this.#iterator.start()
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close()
   }
 }

@@ -41,8 +41,12 @@ export interface CursorDemand {
   readonly maxInFlight: number
   readonly checkpoint?: CheckpointPolicy | undefined
   readonly leaseMs?: number | undefined
+  /** Default `'delivered'`: when the sink takes a delivery. `'seen'`: when CursorSubscription.seen says so. */
+  readonly leaseBegins?: 'delivered' | 'seen' | undefined
   readonly maxAttempts?: number | undefined
   readonly deadLetter?: string | undefined
+  /** Hears of the subscription as soon as it has the cursor, which is before that is written down: a disk that is full may take long. */
+  readonly acquired?: ((subscription: CursorSubscription) => void) | undefined
 }
 
 /** What a durable channel has that outlives its process. */
@@ -164,7 +168,7 @@ export class ChannelCore {
     if (this.#closed) throw this.#closedError()
     if (this.storage === null) throw this.#notDurable('It has no cursors.')
     const { log, cursors, bury } = this.storage
-    const { name, maxInFlight, checkpoint, leaseMs, maxAttempts } = demand
+    const { name, maxInFlight, checkpoint, leaseMs, leaseBegins, maxAttempts } = demand
     const start = await positionOf(log, demand.start)
     if (this.#closed) throw this.#closedError()
     const to = demand.deadLetter ?? deadLetterChannel(this.name)
@@ -190,11 +194,13 @@ export class ChannelCore {
       maxInFlight,
       checkpoint,
       leaseMs,
+      leaseBegins,
       maxAttempts,
       deadLetter: maxAttempts === undefined ? undefined : (letter) => bury(letter, to),
     })
     const subscription = new CursorSubscription(this.#surroundings.nextSubscriptionId(), session, leave)
     this.#cursors.add(subscription)
+    demand.acquired?.(subscription)
     await session.ready
     return subscription
   }
