@@ -9,7 +9,7 @@ import { DurableServer, type ServerProcessOptions } from './durable-server.ts'
 /** A directory that is gone after the test. */
 export async function temporaryDirectory(): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'liminal-faults-'))
-  onTestFinished(() => rm(directory, { recursive: true, force: true }))
+  onTestFinished(() => rm(directory, { recursive: true, force: true, maxRetries: 3 }))
   return directory
 }
 

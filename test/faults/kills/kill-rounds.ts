@@ -69,7 +69,7 @@ export async function killRounds({ rounds, seed, onRound }: KillRoundsOptions): 
     throw new Error(`Seed ${seed}, round ${scene.at}: ${describe(cause)}`, { cause })
   } finally {
     await scene.close()
-    await rm(directory, { recursive: true, force: true })
+    await rm(directory, { recursive: true, force: true, maxRetries: 3 })
   }
 }
 
