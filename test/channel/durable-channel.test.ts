@@ -279,6 +279,21 @@ describe('idempotency keys of a durable channel', () => {
     expect(first).toBe(next)
   })
 
+  it('are known as long as they should be, also where the clock was set back', async () => {
+    const store = new MemoryStore()
+    const first = live(store, { windowMs: 60_000 })
+    await published(await first.channel(), ['a'], ['1'])
+    await first.end()
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - 3_600_000 })
+    const second = live(store, { windowMs: 60_000 })
+    const channel = await second.channel()
+    await published(channel, ['b'], ['2'])
+    await channel.log?.expireClaims()
+    // A crash: only what is stored is known.
+    const again = await published(await live(store, { windowMs: 60_000 }).channel(), ['a', 'b'], ['1', '2'])
+    expect(again.heard.map((heard) => heard.split(' ')[0])).toEqual(['duplicate', 'duplicate'])
+  })
+
   it('still suppress what was removed from the log, without saying its id', async () => {
     const channel = await live(new MemoryStore()).channel()
     await published(channel, ['a', 'b'], ['1', '2'])
@@ -351,6 +366,24 @@ describe('a subscription to a durable channel', () => {
     channel.subscribe(sink, { position: 0n })
     await vi.waitFor(() => expect(sink.payloads).toEqual(['c']))
     expect(sink.logged).toEqual([{ position: 2n, attempt: 1 }])
+  })
+
+  it('is not told of damage when what it reads is removed meanwhile', async () => {
+    const channel = await live(new MemoryStore()).channel()
+    const sinks = Array.from({ length: 20 }, () => new RecordingSink())
+    for (let round = 0; round < 20; round++) {
+      await published(
+        channel,
+        Array.from({ length: 50 }, () => 'm'),
+      )
+      channel.subscribe(sinks[round], 'earliest')
+      const [removed, more] = await Promise.all([
+        channel.log?.removeBefore(BigInt(round * 50 + 40)),
+        channel.log?.removeBefore(BigInt(round * 50 + 30)),
+      ])
+      expect(Number(removed ?? 0n) + Number(more ?? 0n)).toBe(round === 0 ? 40 : 50)
+    }
+    for (const sink of sinks) expect(sink.ends).toEqual([])
   })
 
   it('waits at the end of a log whose messages were all removed, and lets others go on', async () => {

@@ -21,6 +21,8 @@ const HOLD_BYTES = 8 * 1024 * 1024
 /** Past so many, they are refused. */
 const MOST_BYTES = 64 * 1024 * 1024
 
+/** Of a record of the store, about: who reads a few messages has all of their record checked. */
+const RECORD_BYTES = 256 * 1024
 /** Read at once to look a message up. */
 const LOOKED_UP_MESSAGES = 1_024
 const LOOKED_UP_BYTES = 256 * 1024
@@ -85,6 +87,7 @@ export class ChannelLog {
   #scheduled = false
   #closed = false
   #lastTimestamp = 0
+  #removing: Promise<void> = Promise.resolve()
   #idle: Deferred<void> | null = null
   #room: Deferred<void> | null = null
 
@@ -219,29 +222,51 @@ export class ChannelLog {
   }
 
   /** Removes the messages before a position, at most those before {@link next}. Returns how many there were. @throws LiminalError `STORE_FULL`, `STORE_FAILED`, `CLOSED`. */
-  async removeBefore(position: bigint): Promise<bigint> {
-    const before = position > this.#next ? this.#next : position
-    if (before <= this.#first) return 0n
-    await this.store.write([{ type: 'truncate', stream: this.stream, before }])
-    const removed = before - this.#first
-    this.#first = before
-    this.#recent.clear()
-    this.#lookedUp = []
-    return removed
+  removeBefore(position: bigint): Promise<bigint> {
+    // One after the other: each counts from where the one before has left.
+    const removing = this.#removing.then(() => this.#removeBefore(position))
+    this.#removing = removing.then(
+      () => {},
+      () => {},
+    )
+    return removing
   }
 
   /** Refuses what comes from now on; resolves once everything before was answered and the fates of the last keys are written. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true
     await this.idle()
-    await this.#claims.close()
     for (const listener of this.#listeners) listener(this.#next)
     this.#listeners.clear()
+    await this.#removing
+    try {
+      await this.#claims.close()
+    } catch (thrown) {
+      // Of what was published with a key, nobody will know how many it reached: that is all that is lost.
+      sayAppendFailed(this.name, toLiminalError(thrown))
+    }
   }
 
   /** Forgets what is stored of idempotency keys whose time is over. */
   expireClaims(): Promise<void> {
     return this.#claims.expire()
+  }
+
+  async #removeBefore(position: bigint): Promise<bigint> {
+    const before = position > this.#next ? this.#next : position
+    const { first } = this
+    if (before <= first) return 0n
+    // Readers keep away from it at once: the store has removed it before it says so.
+    this.#first = before
+    this.#recent.clear()
+    this.#lookedUp = []
+    try {
+      await this.store.write([{ type: 'truncate', stream: this.stream, before }])
+    } catch (error) {
+      this.#first = first
+      throw error
+    }
+    return before - first
   }
 
   #append(run: MessageRun, collected: Collected, observer: PublishObserver): void {
@@ -284,8 +309,10 @@ export class ChannelLog {
     for (const collected of this.#collected) {
       if (collected.batch.count === 0) continue
       batches.push({ collected, claims: collected.claims, first: expected })
-      changes.push({ type: 'append', stream: this.stream, expected, events: collected.batch.events() })
-      expected += BigInt(collected.batch.count)
+      for (const events of collected.batch.events(RECORD_BYTES)) {
+        changes.push({ type: 'append', stream: this.stream, expected, events })
+        expected += BigInt(events.ends.length)
+      }
     }
     const claims = this.#claims.changes(batches)
     this.#collected = []
@@ -293,7 +320,7 @@ export class ChannelLog {
     this.#room?.resolve()
     this.#room = null
     this.#committing = true
-    this.store.write([...changes, ...claims]).then(
+    this.#write([...changes, ...claims]).then(
       () => {
         this.#claims.written(claims)
         for (const { collected } of batches) this.#stored(collected)
@@ -301,6 +328,20 @@ export class ChannelLog {
       },
       (thrown: unknown) => this.#failed(batches, toLiminalError(thrown)),
     )
+  }
+
+  /** A store that is full of what others write has room for this soon. */
+  async #write(changes: readonly StoreWrite[]): Promise<void> {
+    for (;;) {
+      try {
+        await this.store.write(changes)
+        return
+      } catch (error) {
+        const hold = error instanceof LiminalError && error.code === 'STORE_BUSY' ? this.store.hold() : null
+        if (hold === null) throw error
+        await hold
+      }
+    }
   }
 
   #stored(collected: Collected): void {
@@ -332,6 +373,7 @@ export class ChannelLog {
   }
 
   #answered(): void {
+    this.#lookedUp = []
     this.#idle?.resolve()
     this.#idle = null
   }

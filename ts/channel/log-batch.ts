@@ -63,9 +63,19 @@ export class LogBatch {
     }
   }
 
-  /** The records, for the store. */
-  events(): EventBatch {
-    return { bytes: this.#bytes.subarray(0, this.#used), ends: this.#ends.subarray(0, this.#count) }
+  /** The records, for the store: in pieces of about so many bytes. */
+  *events(bytes: number): Generator<EventBatch> {
+    let from = 0
+    let start = 0
+    for (let index = 0; index < this.#count; index++) {
+      const end = this.#ends[index]
+      if (index + 1 < this.#count && end - start < bytes) continue
+      const ends = new Uint32Array(index + 1 - from)
+      for (let event = from; event <= index; event++) ends[event - from] = this.#ends[event] - start
+      yield { bytes: this.#bytes.subarray(start, end), ends }
+      from = index + 1
+      start = end
+    }
   }
 
   /** The messages from one on, for subscriptions. Nothing is added any more. */

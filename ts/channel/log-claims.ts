@@ -16,12 +16,13 @@ import { type ClaimEvent, readClaimEvent, writeClaimEvent } from './claim-events
 import { type ClaimSource, claimTime } from './claims.ts'
 import type { LoggedMessage } from './logged-message.ts'
 import { rowOffset } from './one-message-run.ts'
+import { RestoredKeys, UNKNOWN } from './restored-keys.ts'
 import type { MessageRun } from './run.ts'
+import { TimeMarks } from './time-marks.ts'
 
-/** Events that are read at once while a log is opened. */
+/** Read at once while a log is opened. */
 const PAGE_EVENTS = 1_024
-/** Says that nobody knows how many subscriptions a message reached: the bus ended before it was written. The most that an index remembers. */
-const UNKNOWN = 2 ** 30 - 1
+const PAGE_BYTES = 256 * 1024
 
 /**
  * The idempotency keys of a durable channel. Claims themselves are only in memory: with a message the hash of its key is stored, in the same commit, so a restart finds the keys of the messages
@@ -32,9 +33,9 @@ export class LogClaims {
   readonly #source: ClaimSource
   readonly #store: EventStore
   readonly #stream: StoreKey
-  readonly #ttlMs: number
   /** Of the claims stream. */
   #next = 0n
+  readonly #marks: TimeMarks
   /** What became of stored messages; goes with the next commit. */
   #fates: ClaimEvent[] = []
 
@@ -43,43 +44,41 @@ export class LogClaims {
     this.#source = source
     this.#store = store
     this.#stream = { kind: 'claims', parts: [channel] }
-    this.#ttlMs = ttlMs
+    this.#marks = new TimeMarks(ttlMs)
   }
 
-  /** Puts the keys that were stored lately back into the index. @throws LiminalError `STORE_CORRUPT`, `STORE_FAILED`. */
+  /**
+   * Puts the keys that were stored lately back into the index. All that the stream has is read, whatever the store's timestamps say: the clock may have been set back.
+   * @throws LiminalError `STORE_CORRUPT`, `STORE_FAILED`.
+   */
   async restore(): Promise<void> {
-    const now = claimTime()
-    let at = await this.#store.sequenceAt(this.#stream, now - this.#ttlMs)
-    this.#next = (await this.#store.state(this.#stream)).next
-    /** Keys whose fate was not read yet. */
-    const open = new Map<bigint, { readonly hashes: Uint8Array; readonly storedAt: number }>()
-    const put = (position: bigint, deliveredTo: number): void => {
-      const keys = open.get(position)
-      if (keys === undefined) return
-      open.delete(position)
-      const { hashes, storedAt } = keys
-      this.#source.index.restore(hashes, hashes.length / CLAIM_HASH_BYTES, position, deliveredTo, storedAt, now)
-    }
-    while (at < this.#next) {
-      const page = await this.#store.read(this.#stream, at, { maxEvents: PAGE_EVENTS })
-      for (const { bytes, ends, first, timestamp } of page.batches) {
+    const { first, next } = await this.#store.state(this.#stream)
+    this.#next = next
+    const keys = new RestoredKeys(this.#source.index)
+    for (let at = first; at < next; ) {
+      const page = await this.#store.read(this.#stream, at, { maxEvents: PAGE_EVENTS, maxBytes: PAGE_BYTES })
+      for (const { bytes, ends, first: start } of page.batches) {
         for (let index = 0; index < ends.length; index++) {
-          const what = `Event ${first + BigInt(index)} of the keys of channel '${this.#channel}'`
+          const sequence = start + BigInt(index)
+          const what = `Event ${sequence} of the keys of channel '${this.#channel}'`
           const event = readClaimEvent(bytes.subarray(index === 0 ? 0 : ends[index - 1], ends[index]), what)
-          if (event.is === 'keys') open.set(event.position, { hashes: event.hashes, storedAt: timestamp })
-          else put(event.position, event.deliveredTo)
+          if (event.is === 'keys') this.#marks.add(sequence + 1n, keys.stored(event.position, event.hashes, event.at))
+          else keys.fate(event.position, event.deliveredTo)
         }
       }
       at = page.next
+      // A million keys are a second of work: others have their turn.
+      await new Promise((resolve) => setImmediate(resolve))
     }
-    for (const position of [...open.keys()]) put(position, UNKNOWN)
+    keys.finish()
   }
 
   /** What is written with a commit whose batches begin at these positions. Call {@link written} when it was. */
   changes(batches: readonly { readonly claims: BatchClaims; readonly first: bigint }[]): StoreWrite[] {
     const events = [...this.#fates]
+    const at = claimTime()
     for (const { claims, first } of batches) {
-      for (const { position, hashes } of claims.hashes(first)) events.push({ is: 'keys', position, hashes })
+      for (const { position, hashes } of claims.hashes(first)) events.push({ is: 'keys', position, at, hashes })
     }
     if (events.length === 0) return []
     return [{ type: 'append', stream: this.#stream, expected: this.#next, events: batchOf(events) }]
@@ -90,6 +89,7 @@ export class LogClaims {
     for (const change of changes) {
       if (change.type === 'append') this.#next += BigInt(change.events.ends.length)
     }
+    if (changes.length > 0) this.#marks.add(this.#next, claimTime())
     this.#fates = []
   }
 
@@ -132,8 +132,10 @@ export class LogClaims {
 
   /** Forgets what is stored of keys whose time is over. */
   async expire(): Promise<void> {
-    const before = await this.#store.sequenceAt(this.#stream, claimTime() - this.#ttlMs)
-    if (before > 0n) await this.#store.write([{ type: 'truncate', stream: this.#stream, before }])
+    const before = this.#marks.passed(claimTime())
+    if (before === null) return
+    await this.#store.write([{ type: 'truncate', stream: this.#stream, before }])
+    this.#marks.forget(before)
   }
 
   /** Writes down what became of the last messages. */

@@ -6,7 +6,7 @@ export class RecentRuns {
   #runs: LoggedRun[] = []
   #bytes = 0
 
-  /** @param maxBytes Of the runs' memory; the newest run is kept whatever its size. */
+  /** @param maxBytes Of the runs' memory. A run that is larger by itself is not kept. */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes
   }
@@ -16,7 +16,7 @@ export class RecentRuns {
     this.#runs.push(run)
     this.#bytes += run.run.bytes.length
     let leave = 0
-    while (this.#bytes > this.#maxBytes && leave < this.#runs.length - 1) {
+    while (this.#bytes > this.#maxBytes) {
       this.#bytes -= this.#runs[leave].run.bytes.length
       leave++
     }

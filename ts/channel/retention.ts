@@ -75,7 +75,7 @@ export class Retention {
       raise(first + BigInt(excess))
     }
     if (pastCursors) return before
-    const unaccepted = this.#cursors.lowestUnaccepted
-    return unaccepted !== null && unaccepted < before ? unaccepted : before
+    const needed = this.#cursors.neededFrom
+    return needed !== null && needed < before ? needed : before
   }
 }

@@ -14,7 +14,7 @@ import { CLAIM_HASH_BYTES, type ClaimRows } from './claim-rows.ts'
  *
  * **Verification.** The index knows keys by their hash. Nobody who does not know the secret can make two keys of one hash, and by chance it does not happen; but where the
  * log has the original key, whoever finds a key COMPLETED compares it: read the message at the position that {@link ClaimRows.value} gives. If its key is another one, the message is
- * no duplicate: publish it without a claim. If the position is below the log's first, there is nothing to compare with, and the hash decides.
+ * no duplicate: refuse it, since it can be neither suppressed nor remembered. If the position is below the log's first, there is nothing to compare with, and the hash decides.
  *
  * **Time** is in milliseconds since the epoch, whole or not. Pass one that never steps, such as `performance.timeOrigin + performance.now()`: if it steps back keys live longer by that
  * much, if it steps ahead they are forgotten early.
