@@ -1,8 +1,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type BusOptions, createBus, type Delivery, type LocalBus } from '../../ts/bus/index.ts'
+import { EmbeddedStore } from '../../ts/durability/embedded/embedded-store.ts'
 import { MemoryStore, type StoreWrite } from '../../ts/durability/index.ts'
 import { LiminalError } from '../../ts/errors.ts'
 
@@ -156,6 +157,35 @@ describe('what is not durable', () => {
     ['retention', { channels: [{ name: 'a', durable: { retention: { maxMessages: 0 } } }] }],
   ])('is not made of a wrong %s', async (_what, options) => {
     await expect(createBus(options)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+  })
+
+  it('is durable again if it was and nothing is said of it, and refuses to forget', async () => {
+    const store = new MemoryStore()
+    const first = await open({ store, channels: [{ name: 'orders', durable: true }] })
+    await first.close()
+    const second = await open({ store, channels: [{ name: 'orders' }] })
+    expect((await second.channel('orders').publish(1)).position).toBe(0n)
+    await second.close()
+    const third = createBus({ store, channels: [{ name: 'orders', durable: false }] })
+    await expect(third).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', message: expect.stringContaining('durable') })
+  })
+
+  it('lets go of its directory even if its last writes fail', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'liminal-bus-'))
+    try {
+      const bus = await createBus({ dataDir: folder, channels: [{ name: 'orders', durable: true }] })
+      await bus.channel('orders').publish(1, { idempotencyKey: 'k' })
+      const subscription = bus.channel('orders').subscribe({ cursor: { name: 'c', checkpoint: 'explicit' } })
+      await subscription.ready()
+      vi.spyOn(EmbeddedStore.prototype, 'write').mockRejectedValue(new LiminalError('STORE_FULL', 'The disk is full.'))
+      await bus.close().catch((error: LiminalError) => expect(error.code).toBe('STORE_FULL'))
+      vi.restoreAllMocks()
+      const again = await createBus({ dataDir: folder })
+      expect((await again.channel('orders').publish(2)).position).toBe(1n)
+      await again.close()
+    } finally {
+      await rm(folder, { recursive: true })
+    }
   })
 
   it('cannot have its sync changed', async () => {

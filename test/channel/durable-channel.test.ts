@@ -187,6 +187,68 @@ describe('a durable channel', () => {
   })
 })
 
+describe('two owners of one log', () => {
+  it('are told of the conflict, and go on behind each other', async () => {
+    const store = new MemoryStore()
+    const [one, other] = [await live(store).channel(), await live(store).channel()]
+    expect((await published(one, ['a'])).positions).toEqual([0n])
+    expect((await published(other, ['b'])).heard).toEqual(['refused SEQUENCE_CONFLICT'])
+    expect((await published(other, ['b'], ['1'])).positions).toEqual([1n])
+  })
+})
+
+describe('dead letters', () => {
+  it('have a channel before the first of them, which somebody may listen to already', async () => {
+    const life = live(new MemoryStore())
+    const channel = await life.channel()
+    await channel.subscribeCursor(new RecordingSink(), { name: 'c', start: 'earliest', maxInFlight: 1, maxAttempts: 1 })
+    expect(life.registry.get('orders.dead-letter').log).not.toBeNull()
+    life.registry.get('plain')
+    const subscribing = channel.subscribeCursor(new RecordingSink(), {
+      name: 'd',
+      start: 'earliest',
+      maxInFlight: 1,
+      maxAttempts: 1,
+      deadLetter: 'plain',
+    })
+    await expect(subscribing).rejects.toMatchObject({ code: 'NOT_SUPPORTED' })
+  })
+
+  it('do not come back to their own channel', async () => {
+    const channel = await live(new MemoryStore()).channel()
+    const demand = { name: 'c', start: 'earliest', maxInFlight: 1, maxAttempts: 1, deadLetter: 'orders' } as const
+    const subscribing = channel.subscribeCursor(new RecordingSink(), demand)
+    await expect(subscribing).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+  })
+
+  it('stop when two channels take those of each other', async () => {
+    const life = live(new MemoryStore())
+    const [orders, others] = [await life.channel(), await life.channel({ name: 'others' })]
+    const reject = async (channel: ChannelCore, deadLetter: string) => {
+      const sink = new RecordingSink()
+      const cursor = await channel.subscribeCursor(sink, {
+        name: 'c',
+        start: 'earliest',
+        maxInFlight: 1,
+        maxAttempts: 1,
+        deadLetter,
+      })
+      sink.onDeliver = () => {
+        const at = BigInt(sink.payloads.length)
+        setImmediate(() => cursor.reject(at, {}))
+        return true
+      }
+      return sink
+    }
+    await reject(orders, 'others')
+    await reject(others, 'orders')
+    await published(orders, ['poison'])
+    await vi.waitFor(() => expect((orders.log?.next ?? 0n) + (others.log?.next ?? 0n)).toBe(17n), { timeout: 5_000 })
+    await new Promise((resolve) => setImmediate(resolve))
+    expect((orders.log?.next ?? 0n) + (others.log?.next ?? 0n)).toBe(17n)
+  })
+})
+
 describe('idempotency keys of a durable channel', () => {
   it('have one effect, and repeat what became of the first publish', async () => {
     const channel = await live(new MemoryStore()).channel()

@@ -132,44 +132,58 @@ async function composeBus(options: BusOptions, stores: Stores | null): Promise<L
     maxMessageBytes,
   })
   const durable = stores === null ? null : new DurableChannels(channels, stores)
+  let conversations: ConversationRegistry | null = null
   try {
-    for (const declaration of options.channels ?? []) {
-      if (declaration.durable === undefined || declaration.durable === false) channels.declare(declaration)
-      else if (durable === null) throw withoutStore(declaration.name)
-      else await durable.declare(declaration)
-    }
+    conversations = new ConversationRegistry({
+      fallback: options.echoFallback ? participantFromBehaviour(echo, 'bytes') : null,
+      maxConversations: options.maxConversations,
+      maxPending: options.maxPendingRequests,
+      history: options.conversationHistory,
+      maxGroups: options.maxGroups,
+      processes,
+      journal: stores?.primary ?? null,
+      retentionMs: options.conversationRetentionMs,
+    })
+    for (const declaration of options.channels ?? []) await declare(declaration, channels, durable)
     await durable?.recover()
-  } catch (error) {
-    await durable?.close(toLiminalError(error))
-    throw error
-  }
-  const conversations = new ConversationRegistry({
-    fallback: options.echoFallback ? participantFromBehaviour(echo, 'bytes') : null,
-    maxConversations: options.maxConversations,
-    maxPending: options.maxPendingRequests,
-    history: options.conversationHistory,
-    maxGroups: options.maxGroups,
-    processes,
-    journal: stores?.primary ?? null,
-    retentionMs: options.conversationRetentionMs,
-  })
-  try {
     await conversations.recover()
+    return new LocalBus({
+      channels,
+      durable,
+      stores,
+      conversations,
+      subscriptionQueue: options.subscriptionQueue ?? {},
+      maxMessageBytes,
+      leaseMs: options.leaseMs ?? 30_000,
+      closeGraceMs: options.closeGraceMs ?? 30_000,
+    })
   } catch (error) {
-    await conversations.durable?.close()
+    await conversations?.durable?.close()
     await durable?.close(toLiminalError(error))
     throw error
   }
-  return new LocalBus({
-    channels,
-    durable,
-    stores,
-    conversations,
-    subscriptionQueue: options.subscriptionQueue ?? {},
-    maxMessageBytes,
-    leaseMs: options.leaseMs ?? 30_000,
-    closeGraceMs: options.closeGraceMs ?? 30_000,
-  })
+}
+
+/** Declares a channel: one that says nothing of it is durable if it was in an earlier life. */
+async function declare(
+  declaration: ChannelDeclaration,
+  channels: ChannelRegistry,
+  durable: DurableChannels | null,
+): Promise<void> {
+  const { name, durable: wanted } = declaration
+  if (durable === null) {
+    if (wanted !== undefined && wanted !== false) throw withoutStore(name)
+    channels.declare(declaration)
+  } else if (wanted !== undefined && wanted !== false) {
+    await durable.declare(declaration)
+  } else if (!(await durable.knows(name))) {
+    channels.declare(declaration)
+  } else if (wanted === undefined) {
+    await durable.declare({ ...declaration, durable: true })
+  } else {
+    const message = `Channel '${name}' was durable and has a log in the store; it cannot be declared with durable: false. Leave that out, or take another name.`
+    throw new LiminalError('INVALID_ARGUMENT', message)
+  }
 }
 
 async function openStores({ dataDir, createDataDir, syncIntervalMs, store }: BusOptions): Promise<Stores | null> {

@@ -15,7 +15,7 @@ import { LiminalError } from '../errors.ts'
 import { decodePayload, encodePayload, ownBytes } from '../payload.ts'
 import type { ProcessSystem } from '../process/index.ts'
 import type { ConsumerGroup, DispatchOutcome } from '../routing/index.ts'
-import { asLiminalError } from '../thrown.ts'
+import { asLiminalError, toLiminalError } from '../thrown.ts'
 import { MAX_TIMEOUT_MS, throwIfAborted, waitFor } from '../waiting.ts'
 import type { Administration } from './administration.ts'
 import { LocalAdministration } from './administration-local.ts'
@@ -324,7 +324,7 @@ export class LocalBus implements Bus {
     this.#state = isGentle ? 'draining' : 'aborting'
     const grace = new Grace(graceMs ?? 0)
     this.#grace = grace
-    const failure = await this.#closeWhatRunsOnTop(graceMs)
+    let failure = await this.#closeWhatRunsOnTop(graceMs)
     await Promise.race([this.#parts.conversations.settled(), grace.over])
     grace.stop()
     this.#state = 'aborting'
@@ -336,13 +336,22 @@ export class LocalBus implements Bus {
     this.#parts.conversations.closeAll(error)
     this.#ending.abort(error)
     await Promise.all(threads)
-    await this.#parts.conversations.durable?.close()
+    // Whatever cannot be written any more, the files are let go of.
+    const attempt = async (step: () => Promise<void> | undefined): Promise<void> => {
+      try {
+        await step()
+      } catch (thrown) {
+        failure ??= toLiminalError(thrown)
+      }
+    }
+    const { channels, conversations, durable, stores } = this.#parts
+    await attempt(() => conversations.durable?.close())
     // What was published is stored and told before its subscriptions and its publishers are gone.
-    await this.#parts.durable?.idle()
-    this.#parts.channels.closeAll(error)
-    await this.#parts.durable?.close(error)
-    this.#parts.channels.claims.close()
-    await this.#parts.stores?.close()
+    await attempt(() => durable?.idle())
+    channels.closeAll(error)
+    await attempt(() => durable?.close(error))
+    channels.claims.close()
+    await attempt(() => stores?.close())
     this.#state = 'closed'
     if (failure !== null) throw failure
   }

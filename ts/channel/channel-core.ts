@@ -54,7 +54,9 @@ export interface ChannelStorage {
   readonly sync: SyncPolicy
   readonly log: ChannelLog
   readonly cursors: CursorRegistry
-  /** Puts a message into a dead-letter channel, which comes into being if it is not there. */
+  /** Makes sure that a dead-letter channel is there. @throws LiminalError `NOT_SUPPORTED`: it is not durable; what declaring it throws. */
+  prepareDeadLetters(name: string): Promise<void>
+  /** Puts a message into a dead-letter channel. */
   bury(letter: DeadLetter, to: string): Promise<void>
 }
 
@@ -167,11 +169,17 @@ export class ChannelCore {
   async subscribeCursor(sink: Sink, demand: CursorDemand): Promise<CursorSubscription> {
     if (this.#closed) throw this.#closedError()
     if (this.storage === null) throw this.#notDurable('It has no cursors.')
-    const { log, cursors, bury } = this.storage
+    const { log, cursors, bury, prepareDeadLetters } = this.storage
     const { name, maxInFlight, checkpoint, leaseMs, leaseBegins, maxAttempts } = demand
+    const to = demand.deadLetter ?? deadLetterChannel(this.name)
+    if (to === this.name) {
+      const message = `Channel '${to}' cannot take its own dead letters: they would come back for ever. Name another channel.`
+      throw new LiminalError('INVALID_ARGUMENT', message)
+    }
+    // Now, and not when the first message has failed: whoever subscribes can still do something about it.
+    if (maxAttempts !== undefined) await prepareDeadLetters(to)
     const start = await positionOf(log, demand.start)
     if (this.#closed) throw this.#closedError()
-    const to = demand.deadLetter ?? deadLetterChannel(this.name)
     const cursor = cursors.findOrCreate(name, start)
     const leave = (left: CursorSubscription): void => {
       this.#cursors.delete(left)

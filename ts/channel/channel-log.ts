@@ -5,7 +5,7 @@ import { toLiminalError } from '../thrown.ts'
 import { Answers, type Commit } from './answers.ts'
 import { BatchClaims } from './batch-claims.ts'
 import { type ClaimSource, claimRun, isKeyed } from './claims.ts'
-import { sayAppendFailed } from './diagnostics.ts'
+import { sayAppendFailed, sayLogReadFailed } from './diagnostics.ts'
 import { LogBatch } from './log-batch.ts'
 import { LogClaims } from './log-claims.ts'
 import { firstMessages, type LoggedRun, type LogLimits, runsOf } from './log-reading.ts'
@@ -326,8 +326,23 @@ export class ChannelLog {
         for (const { collected } of batches) this.#stored(collected)
         this.#settled()
       },
-      (thrown: unknown) => this.#failed(batches, toLiminalError(thrown)),
+      async (thrown: unknown) => {
+        const error = toLiminalError(thrown)
+        if (error.code === 'SEQUENCE_CONFLICT') await this.#findEnd()
+        this.#failed(batches, error)
+      },
     )
+  }
+
+  /** Somebody else has written to the log: goes on behind that. Only a store without a lock lets it happen. */
+  async #findEnd(): Promise<void> {
+    try {
+      const { next } = await this.store.state(this.stream)
+      this.#next = next
+      await this.#claims.findEnd()
+    } catch (thrown) {
+      sayLogReadFailed(this.name, toLiminalError(thrown))
+    }
   }
 
   /** A store that is full of what others write has room for this soon. */

@@ -1,5 +1,6 @@
+import { codec } from '../codec/index.ts'
 import { LiminalError } from '../errors.ts'
-import { Column } from '../protocol/index.ts'
+import { type CausalContext, Column } from '../protocol/index.ts'
 import type { ChannelCore } from './channel-core.ts'
 import type { DeadLetter } from './cursor/index.ts'
 import { oneMessageRun, rowOffset } from './one-message-run.ts'
@@ -10,18 +11,48 @@ export function deadLetterChannel(channel: string): string {
   return `${channel}.dead-letter`
 }
 
+/** Dead-letter channels that a message goes through at most: more of them name each other. */
+const MOST_BURIALS = 16
+
 /**
  * Publishes a message to a dead-letter channel and resolves once it is stored: its payload as it is, caused by `channel@position`, published by `cursor name: why`. Its key makes sure that a
- * message that is buried twice is there once.
+ * message that is buried twice is there once. The vector clock of its causal context counts its burials; at the 16th it is left where it is, in all the channels that it came through.
  *
  * @throws LiminalError what the publish was refused with.
  */
-export function bury(letter: DeadLetter, to: ChannelCore): Promise<void> {
+export async function bury(letter: DeadLetter, to: ChannelCore): Promise<void> {
+  const burials = burialsOf(letter) + 1n
+  if (burials > MOST_BURIALS) return
+  try {
+    await publish(letter, to, { parentId: `${letter.channel}@${letter.position}`, vectorClockEntry: burials })
+  } catch (error) {
+    // A message of the largest size has no room for what caused it.
+    if (!(error instanceof LiminalError && error.code === 'PAYLOAD_TOO_LARGE')) throw error
+    await publish(letter, to, null)
+  }
+}
+
+/** How often a message was buried before. */
+function burialsOf({ run }: DeadLetter): bigint {
+  const row = rowOffset(run.first)
+  const keyAt = run.columns[row + Column.KEY]
+  const key = Buffer.from(
+    run.bytes.buffer,
+    run.bytes.byteOffset + keyAt,
+    Math.max(0, run.columns[row + Column.KEY_LENGTH]),
+  )
+  const text = key.toString('latin1')
+  if (!(text.startsWith('["') && text.endsWith('"]'))) return 0n
+  const from = run.columns[row + Column.ENVELOPE]
+  const to = run.columns[row + Column.PAYLOAD] + run.columns[row + Column.PAYLOAD_LENGTH]
+  return codec.extractCausalContext(run.bytes.subarray(from, to)).vectorClockEntry ?? 0n
+}
+
+function publish(letter: DeadLetter, to: ChannelCore, causal: CausalContext | null): Promise<void> {
   const { channel, cursor, position, attempts, reason, run } = letter
   const row = rowOffset(run.first)
   const at = run.columns[row + Column.PAYLOAD]
   const payload = run.bytes.subarray(at, at + run.columns[row + Column.PAYLOAD_LENGTH])
-  const causal = { parentId: `${channel}@${position}`, vectorClockEntry: null }
   return new Promise((resolve, reject) => {
     const publisher = Buffer.from(
       `cursor ${cursor}, after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}: ${reason}`,

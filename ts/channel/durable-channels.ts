@@ -28,6 +28,8 @@ export class DurableChannels {
   readonly #registry: ChannelRegistry
   readonly #stores: Stores
   readonly #channels = new Map<string, Durable>()
+  /** Channels that are being declared. */
+  readonly #opening = new Map<string, Promise<ChannelCore>>()
   #upkeep: NodeJS.Timeout | null = null
   #closing: Promise<void> | null = null
 
@@ -55,9 +57,30 @@ export class DurableChannels {
    * @throws LiminalError `CHANNEL_EXISTS`; `INVALID_ARGUMENT`: it has another `sync`; `SCHEMA_INVALID`; what opening a store throws.
    */
   async declare(declaration: ChannelDeclaration): Promise<ChannelCore> {
-    const { name, schema = null, durable } = declaration
+    const { name, durable } = declaration
     const options: DurableOptions = typeof durable === 'object' ? durable : {}
     this.#registry.checkFree(name)
+    const opening = this.#opening.get(name)
+    if (opening !== undefined) {
+      await opening.catch(() => {})
+      return await this.declare(declaration)
+    }
+    const declaring = this.#declare(declaration, options)
+    this.#opening.set(name, declaring)
+    try {
+      return await declaring
+    } finally {
+      this.#opening.delete(name)
+    }
+  }
+
+  /** Whether a channel was declared durable in an earlier life. @throws LiminalError `STORE_CORRUPT`, `STORE_FAILED`. */
+  async knows(name: string): Promise<boolean> {
+    return (await this.#stores.primary.get(definitionKey(name))) !== null
+  }
+
+  async #declare(declaration: ChannelDeclaration, options: DurableOptions): Promise<ChannelCore> {
+    const { name, schema = null } = declaration
     // Before anything is written.
     if (schema !== null) new Schema(schema, `channel '${name}'`)
     const { primary } = this.#stores
@@ -125,22 +148,26 @@ export class DurableChannels {
       log,
       cursors,
       retention: new Retention(log, cursors, retention),
+      prepareDeadLetters: async (to) => {
+        await this.#deadLetters(to, sync)
+      },
       bury: async (letter, to) => bury(letter, await this.#deadLetters(to, sync)),
     }
   }
 
   /** A dead-letter channel, as durable as the channel that it is of. */
   async #deadLetters(name: string, sync: SyncPolicy): Promise<ChannelCore> {
-    if (this.#channels.has(name)) return this.#registry.get(name)
-    try {
-      return await this.declare({ name, durable: { sync } })
-    } catch (error) {
-      // Somebody else declared it meanwhile, or long ago.
-      if (!(error instanceof LiminalError && error.code === 'CHANNEL_EXISTS')) throw error
-      const core = this.#registry.get(name)
-      if (core.log === null) throw notDurableDeadLetters(name)
-      return core
+    if (!this.#channels.has(name)) {
+      try {
+        await this.declare({ name, durable: { sync } })
+      } catch (error) {
+        // Somebody else declared it meanwhile, or long ago.
+        if (!(error instanceof LiminalError && error.code === 'CHANNEL_EXISTS')) throw error
+      }
     }
+    const core = this.#registry.get(name)
+    if (core.log === null) throw notDurableDeadLetters(name)
+    return core
   }
 
   #add(declaration: ChannelDeclaration, storage: Durable): ChannelCore {

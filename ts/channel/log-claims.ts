@@ -73,6 +73,11 @@ export class LogClaims {
     keys.finish()
   }
 
+  /** Goes on at the end of the stream, wherever that is. */
+  async findEnd(): Promise<void> {
+    this.#next = (await this.#store.state(this.#stream)).next
+  }
+
   /** What is written with a commit whose batches begin at these positions. Call {@link written} when it was. */
   changes(batches: readonly { readonly claims: BatchClaims; readonly first: bigint }[]): StoreWrite[] {
     const events = [...this.#fates]
