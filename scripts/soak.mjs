@@ -25,7 +25,7 @@ async function soak(seconds) {
   if (!(seconds >= 10)) throw new Error('--seconds must be at least 10.')
   if (globalThis.gc === undefined) throw new Error('Run it with node --expose-gc.')
   const { createServer } = await import('../dist/index.js')
-  const server = await createServer({ port: 0 })
+  const server = await createServer({ port: 0, administration: false })
   const children = new Set()
   const counts = { asks: 0, failures: {}, kills: 0 }
   let stopping = false

@@ -13,7 +13,7 @@ const POOL = 2
  * worker, and from the kill to the reply of that worker.
  */
 export async function killConnections({ kills }) {
-  const server = await createServer({ port: 0 })
+  const server = await createServer({ port: 0, administration: false })
   const workers = new Set()
   let count = 0
   const start = async () => {

@@ -5,7 +5,7 @@ const IN_FLIGHT = 64
 
 /** Completions per second of no-op work by two workers in processes of their own. */
 export async function dispatchThroughput({ seconds }) {
-  const server = await createServer({ port: 0 })
+  const server = await createServer({ port: 0, administration: false })
   const workers = await Promise.all(
     [1, 2].map((number) => startChild('./worker.mjs', server.url, `worker-${number}`, String(IN_FLIGHT))),
   )
