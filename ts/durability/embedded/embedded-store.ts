@@ -32,7 +32,7 @@ import { type PendingWrite, PendingWrites } from './pending-writes.ts'
 import { completeDirectory, ensureDirectory, inspectDirectory, type StoreDirectory } from './store-directory.ts'
 import { StoreLock } from './store-lock.ts'
 import { type CompleteStoreOptions, completeStoreOptions, type EmbeddedStoreOptions } from './store-options.ts'
-import { type Database, type NamedStream, StoreReader } from './store-reader.ts'
+import { type Database, type NamedStream, StoreReader, textOf } from './store-reader.ts'
 import { WriteBatch } from './write-batch.ts'
 
 /** What a change takes up beside its bytes while it waits. */
@@ -207,6 +207,7 @@ export class EmbeddedStore implements EventStore {
     }
     if (!this.#pending.hasRoomFor(bytes)) throw this.#busy(bytes)
     this.#batch.add(changes, storeKeys, Date.now())
+    for (const [index, { type }] of changes.entries()) if (type === 'remove') this.#reader.removing(storeKeys[index])
     if (this.#batched === 0) setImmediate(() => this.#handOver())
     this.#batched++
     return new Promise((resolve, reject) => this.#pending.push({ changes, storeKeys, bytes, resolve, reject }))
@@ -237,6 +238,7 @@ export class EmbeddedStore implements EventStore {
     const refusals = new Map(refused.map((refusal) => [refusal.write, refusal]))
     const appended = new Map<string, bigint>()
     for (const [index, write] of writes.entries()) {
+      this.#settle(write)
       const refusal = refusals.get(index)
       if (refusal !== undefined) write.reject(this.#refusal(write, refusal))
       else {
@@ -248,9 +250,18 @@ export class EmbeddedStore implements EventStore {
   }
 
   async #failed(writes: readonly PendingWrite[], failure: FailureInThread): Promise<void> {
+    for (const write of writes) this.#settle(write)
     const bytes = writes.reduce((sum, write) => sum + write.bytes, 0)
     const error = await commitFailure(this.#options.path, failure, bytes)
     for (const write of writes) write.reject(error)
+  }
+
+  /** Lets the reader go on with streams that were to become shorter. */
+  #settle({ changes, storeKeys }: PendingWrite): void {
+    for (const [index, { type }] of changes.entries()) {
+      if (type === 'remove') this.#reader.removed(storeKeys[index])
+      else if (type === 'truncate') this.#reader.forget(storeKeys[index])
+    }
   }
 
   #lose(cause: unknown): void {
@@ -293,6 +304,7 @@ export class EmbeddedStore implements EventStore {
     const failure = this.#lost === null ? await this.#thread.close() : null
     this.#isClosed = true
     this.#watchers.clear()
+    this.#reader.close()
     await this.#database.close()
     this.#lock.release()
     if (failure !== null && this.#lost === null) throw await this.#unsynced(failure)
@@ -344,10 +356,6 @@ async function openData(options: CompleteStoreOptions, directory: StoreDirectory
 
 function named(name: StoreKey): NamedStream {
   return { name, key: encodeStoreKey(name) }
-}
-
-function textOf(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1')
 }
 
 function payloadBytes(change: StoreWrite): number {

@@ -17,6 +17,7 @@ import {
   type StreamHead,
   VALUE_SLOT,
 } from './layout.ts'
+import { RecentRecords } from './recent-records.ts'
 
 /** The database as it is opened here: keys and values are bytes. */
 export type Database = RootDatabase<Buffer, Buffer>
@@ -34,6 +35,7 @@ export interface NamedStream {
 export class StoreReader {
   readonly #database: Database
   readonly #path: string
+  readonly #recent = new RecentRecords()
 
   constructor(database: Database, path: string) {
     this.#database = database
@@ -43,6 +45,25 @@ export class StoreReader {
   /** The next call sees all commits that were made until now. */
   renew(): void {
     this.#database.resetReadTxn()
+  }
+
+  /** Lets go of what it keeps of a stream. */
+  forget(streamKey: Uint8Array): void {
+    this.#recent.forget(textOf(streamKey))
+  }
+
+  /** The removal of a stream is underway: whether it is made, and whether it is seen, is known only once {@link removed} is called. */
+  removing(streamKey: Uint8Array): void {
+    this.#recent.removing(textOf(streamKey))
+  }
+
+  removed(streamKey: Uint8Array): void {
+    this.#recent.removed(textOf(streamKey))
+  }
+
+  /** Lets go of all that it keeps. */
+  close(): void {
+    this.#recent.clear()
   }
 
   state(stream: NamedStream): StreamState {
@@ -69,7 +90,9 @@ export class StoreReader {
     for (const entry of this.#database.getRange({ start, end: afterRecords(stream.key) })) {
       record = this.#decode(stream, page.next, entry)
       page.add(record)
-      if (page.isFull || page.next === next) return page.build()
+      if (!page.isFull && page.next !== next) continue
+      this.#recent.keep(textOf(stream.key), record)
+      return page.build()
     }
     throw this.#corrupt(stream, `the event with sequence ${page.next} is missing, and the next one would be ${next}`)
   }
@@ -130,8 +153,15 @@ export class StoreReader {
 
   /** The record with an event that must be there. */
   #recordWith(stream: NamedStream, sequence: bigint): EventRecord {
+    const text = textOf(stream.key)
+    const recent = this.#recent.with(text, sequence)
+    if (recent !== null) return recent
     const range = { start: recordKey(stream.key, sequence), end: beforeRecords(stream.key), reverse: true, limit: 1 }
-    for (const entry of this.#database.getRange(range)) return this.#decode(stream, sequence, entry)
+    for (const entry of this.#database.getRange(range)) {
+      const record = this.#decode(stream, sequence, entry)
+      this.#recent.keep(text, record)
+      return record
+    }
     throw this.#corrupt(stream, `the event with sequence ${sequence} is missing`)
   }
 
@@ -148,4 +178,9 @@ export class StoreReader {
     const message = `The store file ${this.#path} is damaged in ${describeStoreKey(name)}: ${what}. Restore the directory from a copy, or remove this stream.`
     return new LiminalError('STORE_CORRUPT', message)
   }
+}
+
+/** What a key is called where keys are compared as texts. */
+export function textOf(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1')
 }
