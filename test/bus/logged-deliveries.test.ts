@@ -1,12 +1,24 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import { type Delivery, DeliveryBlock } from '../../ts/bus/index.ts'
 import { Column, ROW_WIDTH } from '../../ts/codec/index.ts'
 import { LiminalError } from '../../ts/errors.ts'
 import { NO_SCHEMA } from '../../ts/protocol/index.ts'
+import { numbers } from '../conformance/tools.ts'
 import { type NumberQueue, numberQueue, pushNumbers } from './queues.ts'
 
 function iterate(queue: NumberQueue['queue']): AsyncIterator<Delivery<number>, undefined> {
   return queue.subscription[Symbol.asyncIterator]()
+}
+
+setFlagsFromString('--expose-gc')
+const collectGarbage: () => void = runInNewContext('gc')
+
+/** Bytes of the heap that somebody holds. */
+function heapBytes(): number {
+  collectGarbage()
+  return process.memoryUsage().heapUsed
 }
 
 /** The mark of a sequence and its flags, and the epoch. */
@@ -119,6 +131,56 @@ describe('a delivery that is handed back', () => {
     pushNumbers(queue, [1], 1, 7)
     await new Promise(setImmediate)
     expect(accepted).toEqual([step(1), step(1, 7, 1)])
+  })
+
+  it('leaves nothing behind, even where one before it is never answered', async () => {
+    const rounds = 300
+    const each = 1_000
+    const { queue, accepted } = numberQueue({ accept: 'explicit', maxInFlight: 2, onReject: () => {}, onTake: null })
+    pushNumbers(queue, [1], 0, 0)
+    const taker = iterate(queue)
+    const first = (await taker.next()).value
+    const values = numbers(each).map((value) => value + 2)
+    let before = 0
+    for (let round = 0; round < rounds; round++) {
+      pushNumbers(queue, values, 0, 1)
+      for (let left = each; left > 0; left--) (await taker.next()).value?.reject()
+      if (round === 0) before = heapBytes()
+    }
+    expect(heapBytes() - before).toBeLessThan(2 * 1024 * 1024)
+    first?.accept()
+    expect(accepted).toEqual([step(1)])
+    pushNumbers(queue, [5], 0, 2)
+    const last = (await taker.next()).value
+    last?.accept()
+    expect(accepted).toEqual([step(1), step(5, 2)])
+  })
+
+  it('takes no lease and no second answer, nor does what is accepted before it', async () => {
+    const heard: string[] = []
+    const { queue, accepted } = numberQueue({
+      accept: 'explicit',
+      maxInFlight: 3,
+      onReject: (mark) => heard.push(`rejected ${(mark - (mark % 256)) / 256}`),
+      onExtend: (mark) => heard.push(`extended ${(mark - (mark % 256)) / 256}`),
+    })
+    pushNumbers(queue, [1, 2, 3], 0, 0)
+    const taker = iterate(queue)
+    const [first, second, third] = [await taker.next(), await taker.next(), await taker.next()].map(
+      ({ value }) => value,
+    )
+    second?.reject()
+    third?.extend()
+    first?.reject()
+    for (const delivery of [first, second]) {
+      delivery?.reject()
+      delivery?.extend()
+      delivery?.accept()
+    }
+    third?.accept()
+    third?.extend()
+    expect(heard).toEqual(['rejected 2', 'extended 3', 'rejected 1'])
+    expect(accepted).toEqual([step(3)])
   })
 
   it('is accepted where nobody takes it back', async () => {

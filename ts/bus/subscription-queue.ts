@@ -51,6 +51,8 @@ export interface SubscriptionQueueOptions<T> {
 }
 
 const NOTHING: readonly never[] = []
+/** Numbers that are remembered of a delivery: ordinal, mark, epoch. */
+const REMEMBERED = 3
 
 /** Taking deliveries in; handing out the rest before the error; or over. */
 type State = { readonly is: 'open' } | { readonly is: 'failing'; readonly error: unknown } | SourceOutcome
@@ -79,9 +81,10 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
   #lastEpoch = 0
   /** Of what is handed out and not accepted. With `accept: 'each'`: all of it, by ordinal. */
   readonly #outstanding = new Set<number>()
-  /** Without that: what of it was handed back, so that it takes no room. */
-  readonly #rejected = new Set<number>()
-  /** Where anything can be handed back: mark and epoch of each delivery that is handed out and not accepted, oldest first. What was handed back is never named as accepted. */
+  /**
+   * Without that, where anything can be handed back: ordinal, mark and epoch of each delivery that is handed out and neither accepted nor handed back, oldest first. What was handed back takes no
+   * room and is never named as accepted.
+   */
   readonly #handed: number[] = []
   readonly #acceptsEach: boolean
   #closing: Promise<void> | null = null
@@ -208,23 +211,16 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
       this.accept(delivery)
       return
     }
-    if (this.#acceptsEach) {
-      if (!this.#outstanding.delete(ordinal)) return
-    } else {
-      if (ordinal <= this.#accepted || this.#rejected.has(ordinal)) return
-      this.#rejected.add(ordinal)
-    }
+    if (!this.#isOutstanding(ordinal)) return
+    if (this.#acceptsEach) this.#outstanding.delete(ordinal)
+    else this.#handed.splice((this.#handedUpTo(ordinal) - 1) * REMEMBERED, REMEMBERED)
     onReject(delivery.mark, delivery.epoch, ordinal, options)
     if (this.#ring.size > 0) this.#consumer.wake()
   }
 
   /** See DeliveryOwner. */
   extend(delivery: PackedDelivery<unknown>): void {
-    const { ordinal } = delivery
-    const isOutstanding = this.#acceptsEach
-      ? this.#outstanding.has(ordinal)
-      : ordinal > this.#accepted && !this.#rejected.has(ordinal)
-    if (isOutstanding) this.#options.onExtend?.(delivery.mark, delivery.epoch)
+    if (this.#isOutstanding(delivery.ordinal)) this.#options.onExtend?.(delivery.mark, delivery.epoch)
   }
 
   /** Writes down how far was accepted. @throws LiminalError `CLOSED`, or what ended the subscription. */
@@ -245,7 +241,7 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
   take(): Delivery<T> | undefined {
     if (this.#takeable === 0) return undefined
     const delivery = this.#ring.takeOne(this.#handedOut + 1)
-    if (this.#remembers) this.#handed.push(delivery.mark, delivery.epoch)
+    if (this.#remembers) this.#handed.push(delivery.ordinal, delivery.mark, delivery.epoch)
     this.#options.onHandOut?.([delivery])
     this.#handOut(1, delivery)
     return delivery
@@ -256,7 +252,7 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
     const count = Math.min(most, this.#takeable)
     if (count === 0) return NOTHING
     const batch = this.#ring.take(count, this.#handedOut + 1)
-    if (this.#remembers) for (const { mark, epoch } of batch) this.#handed.push(mark, epoch)
+    if (this.#remembers) for (const { ordinal, mark, epoch } of batch) this.#handed.push(ordinal, mark, epoch)
     this.#options.onHandOut?.(batch)
     this.#handOut(count, batch[count - 1])
     return batch
@@ -269,8 +265,30 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
 
   /** How many deliveries may be handed out now. */
   get #takeable(): number {
-    const inFlight = this.#acceptsEach ? this.#outstanding.size : this.#handedOut - this.#accepted - this.#rejected.size
-    return Math.min(this.#ring.size, this.#options.maxInFlight - inFlight)
+    return Math.min(this.#ring.size, this.#options.maxInFlight - this.#inFlight)
+  }
+
+  /** Deliveries that are handed out and not answered. */
+  get #inFlight(): number {
+    if (this.#acceptsEach) return this.#outstanding.size
+    return this.#remembers ? this.#handed.length / REMEMBERED : this.#handedOut - this.#accepted
+  }
+
+  #isOutstanding(ordinal: number): boolean {
+    if (this.#acceptsEach) return this.#outstanding.has(ordinal)
+    if (!this.#remembers) return ordinal > this.#accepted
+    return this.#handed[(this.#handedUpTo(ordinal) - 1) * REMEMBERED] === ordinal
+  }
+
+  /** How many of the deliveries that are remembered have an ordinal up to this one. */
+  #handedUpTo(ordinal: number): number {
+    let [low, high] = [0, this.#handed.length / REMEMBERED]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.#handed[middle * REMEMBERED] <= ordinal) low = middle + 1
+      else high = middle
+    }
+    return low
   }
 
   #handOut(count: number, last: PackedDelivery<T>): void {
@@ -284,19 +302,16 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
   }
 
   #acceptUpTo(ordinal: number, mark: number, epoch: number): void {
-    const before = this.#accepted
     this.#accepted = ordinal
     if (!this.#remembers) {
       this.#options.onAccept?.(mark, epoch, ordinal)
       return
     }
-    let last = ordinal
-    while (last > before && this.#rejected.has(last)) last--
-    const at = 2 * (last - before - 1)
-    const [lastMark, lastEpoch] = at < 0 ? [0, 0] : this.#handed.slice(at, at + 2)
-    this.#handed.splice(0, 2 * (ordinal - before))
-    for (const rejected of this.#rejected) if (rejected <= ordinal) this.#rejected.delete(rejected)
-    if (last > before) this.#options.onAccept?.(lastMark, lastEpoch, ordinal)
+    const end = this.#handedUpTo(ordinal) * REMEMBERED
+    if (end === 0) return
+    const [lastMark, lastEpoch] = this.#handed.slice(end - 2, end)
+    this.#handed.splice(0, end)
+    this.#options.onAccept?.(lastMark, lastEpoch, ordinal)
   }
 
   get #remembers(): boolean {
