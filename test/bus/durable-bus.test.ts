@@ -72,6 +72,30 @@ describe('a bus with a store', () => {
     expect((await reading).map(({ value }) => value)).toEqual(Array.from({ length: 10_000 }, (_, id) => id))
   })
 
+  it.each([
+    ['a subscription', {}],
+    ['a cursor', { cursor: 'billing' }],
+  ])('brings everything to %s whose queue is smaller than what is published', async (_who, demand) => {
+    const bus = await open({
+      store: new MemoryStore(),
+      subscriptionQueue: { maxBytes: 1_000_000 },
+      channels: [{ name: 'orders', durable: true }],
+    })
+    const orders = bus.channel<Uint8Array>('orders', { payload: 'bytes' })
+    const subscription = orders.subscribe({ accept: 'explicit', maxInFlight: 1, ...demand })
+    await subscription.ready()
+    const payload = new Uint8Array(20_000)
+    // Each commit is more than half of the queue.
+    for (let round = 0; round < 5; round++) await Promise.all(Array.from({ length: 40 }, () => orders.publish(payload)))
+    let position = 0n
+    for await (const delivery of subscription) {
+      expect(delivery.position).toBe(position++)
+      delivery.accept()
+      if (position === 200n) break
+    }
+    await subscription.closed
+  })
+
   it('is where it was in its next life', async () => {
     const store = new MemoryStore()
     const first = await open({ store, channels: [{ name: 'orders', durable: { retention: { maxMessages: 100 } } }] })

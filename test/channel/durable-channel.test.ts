@@ -420,6 +420,43 @@ describe('a subscription to a durable channel', () => {
     expect(slow.ends).toEqual([])
   })
 
+  it('gets from the log what is too large to be taken as it is stored', async () => {
+    const channel = await live(new MemoryStore()).channel()
+    const sink = new RecordingSink()
+    sink.freeBytes = 1_000
+    channel.subscribe(sink)
+    const many = Array.from({ length: 20 }, (_, index) => `${index}`.padEnd(20_000, '-'))
+    await published(channel, many)
+    await vi.waitFor(() => expect(sink.payloads).toEqual(many))
+    // Of one commit, in pages of 256 KiB.
+    expect(sink.runs).toEqual([13, 7])
+    await published(channel, ['small'])
+    expect(sink.payloads).toEqual([...many, 'small'])
+  })
+
+  it('takes no more of a page than there is still room for, and leaves nothing out', async () => {
+    const channel = await live(new MemoryStore()).channel()
+    const all = ['a', 'b', 'c', 'd', 'e', 'f']
+    for (let index = 0; index < all.length; index += 2) await published(channel, all.slice(index, index + 2))
+    const sink = new RecordingSink()
+    // Full with the first delivery, however few messages that is.
+    sink.onDeliver = () => {
+      sink.free = 0
+      return true
+    }
+    channel.subscribe(sink, 'earliest')
+    await vi.waitFor(() => expect(sink.payloads).toEqual(['a', 'b']))
+    sink.onDeliver = () => {
+      // It was full after the first message, and somebody takes it at once.
+      sink.free = sink.payloads.length === 2 ? 10 : Number.POSITIVE_INFINITY
+      return true
+    }
+    sink.makeRoom(1)
+    await vi.waitFor(() => expect(sink.payloads).toEqual(all))
+    expect(sink.logged.map(({ position }) => position)).toEqual(all.map((_, index) => BigInt(index)))
+    expect(sink.ends).toEqual([])
+  })
+
   it('begins with the oldest message that is left', async () => {
     const channel = await live(new MemoryStore()).channel()
     await published(channel, ['a', 'b', 'c'])

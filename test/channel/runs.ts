@@ -60,6 +60,7 @@ export class RecordingSink implements Sink {
   behind: Promise<void> | null = null
   /** What it has room for. */
   free = Number.POSITIVE_INFINITY
+  freeBytes = Number.POSITIVE_INFINITY
   /** Positions and attempts that came, of a channel with a log. */
   readonly logged: { readonly position: bigint; readonly attempt: number }[] = []
   #onRoom: (() => void) | null = null
@@ -81,8 +82,8 @@ export class RecordingSink implements Sink {
     return this.behind
   }
 
-  room(): number {
-    return this.free
+  room(bytes = 0): number {
+    return bytes <= this.freeBytes ? this.free : 0
   }
 
   onRoom(listener: () => void): void {

@@ -148,6 +148,24 @@ describe('a subscription to a log', () => {
     expect(await delivered(peer, 2)).toEqual(['1.0:1', '2.0:2'])
   })
 
+  it('of a peer without credits is not shed by what it has not read yet', async () => {
+    const server = await startServer({ store: new MemoryStore(), channels, limits: { outboxBytes: 256 * 1024 } })
+    const peer = await plainPeer(server)
+    peer.send(subscribeFrame('orders', 1))
+    await peer.expect('SubscribeAck')
+    peer.socket.pause()
+    const channel = server.bus.channel<string>('orders')
+    const total = 2_000
+    // Commits of 80 KiB, of which a page of the log has several.
+    for (let first = 0; first < total; first += 10) {
+      await Promise.all(Array.from({ length: 10 }, (_, index) => channel.publish(`${first + index}`.padEnd(8 * 1024))))
+    }
+    peer.socket.resume()
+    for (let index = 0; index < total; index++) {
+      expect(JSON.parse(textOf(await peer.expect('Deliver'))).trim()).toBe(`${index}`)
+    }
+  })
+
   it('cannot be had of a channel without one', async () => {
     const server = await start()
     const peer = await extendedPeer(server)

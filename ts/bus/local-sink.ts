@@ -10,7 +10,7 @@ import type { SubscriptionQueue } from './subscription-queue.ts'
 export interface SubscriptionQueueLimits {
   /** Deliveries that wait to be handed out, at most. Default 65,536. */
   readonly maxDeliveries?: number
-  /** Their payload bytes, at most. Default 64 MiB. */
+  /** Their payload bytes, at most. Of a durable channel a page of its log may come to more: 1 MiB, or one message. Default 64 MiB. */
   readonly maxBytes?: number
   /** Milliseconds that publishers wait at a time, at most, for a subscription that is half full. Default 1,000. */
   readonly holdMs?: number
@@ -85,10 +85,11 @@ export class LocalSink<T> implements Sink {
   }
 
   /** See Sink. A queue that was nearly full has no room before it is half empty: room for a few messages at a time would be a read of the log for each. */
-  room(): number {
+  room(bytes = 0): number {
     const level = this.#level
     this.#full = level > (this.#full ? LOG_LOW_WATER : LOG_HIGH_WATER)
-    return this.#full ? 0 : this.#maxDeliveries - this.#queue.pending
+    const { pending, pendingBytes } = this.#queue
+    return this.#full || pendingBytes + bytes > this.#maxBytes ? 0 : this.#maxDeliveries - pending
   }
 
   /** See Sink. */

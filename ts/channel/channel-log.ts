@@ -197,11 +197,11 @@ export class ChannelLog {
     const most = Math.min(maxMessages, Number(this.#next - from))
     if (most <= 0) return []
     const recent = this.#recent.from(from)
-    if (recent.length > 0) return firstMessages(recent, most)
+    if (recent.length > 0) return firstMessages(recent, { maxMessages: most, maxBytes })
     const { batches } = await this.store.read(this.stream, from, { maxEvents: most, maxBytes })
     return firstMessages(
       batches.flatMap((batch) => runsOf(batch, this.name)),
-      most,
+      { maxMessages: most, maxBytes },
     )
   }
 

@@ -48,17 +48,51 @@ export function runsOf(batch: StoredBatch, channel: string): LoggedRun[] {
   return runs
 }
 
-/** The first messages of runs, `count` of them at most. */
-export function firstMessages(runs: readonly LoggedRun[], count: number): readonly LoggedRun[] {
+/** The first messages of runs within limits: one at least if there is one, whatever its size. */
+export function firstMessages(runs: readonly LoggedRun[], { maxMessages, maxBytes }: LogLimits): readonly LoggedRun[] {
   const taken: LoggedRun[] = []
-  let left = count
+  let left = maxMessages
+  let leftBytes = maxBytes
   for (const logged of runs) {
-    if (left <= 0) break
     const { run } = logged
-    taken.push(run.count <= left ? logged : { ...logged, run: { ...run, count: left } })
-    left -= run.count
+    const fitting = messagesWithin(run, Math.min(run.count, left), leftBytes)
+    const count = taken.length === 0 && left > 0 ? Math.max(1, fitting) : fitting
+    if (count <= 0) break
+    const part = count === run.count ? run : { ...run, count }
+    taken.push(part === run ? logged : { ...logged, run: part })
+    if (count < run.count) break
+    left -= count
+    leftBytes -= bytesOf(part)
   }
   return taken
+}
+
+/** Bytes that the envelopes of a run lie in, with what is between them. */
+export function bytesOf(run: MessageRun): number {
+  return endOf(run, run.count) - startOf(run)
+}
+
+/** How many of the first `most` messages of a run lie within its first `maxBytes`. */
+function messagesWithin(run: MessageRun, most: number, maxBytes: number): number {
+  const end = startOf(run) + maxBytes
+  let [fitting, tooMany] = [0, most + 1]
+  while (tooMany - fitting > 1) {
+    // Mostly all of them fit.
+    const count = tooMany === most + 1 && fitting === 0 ? most : (fitting + tooMany) >>> 1
+    if (endOf(run, count) <= end) fitting = count
+    else tooMany = count
+  }
+  return fitting
+}
+
+function startOf({ columns, first }: MessageRun): number {
+  return columns[rowOffset(first) + Column.ENVELOPE]
+}
+
+/** Where the first `count` messages of a run end; at least one. */
+function endOf({ columns, first }: MessageRun, count: number): number {
+  const row = rowOffset(first + count - 1)
+  return columns[row + Column.PAYLOAD] + columns[row + Column.PAYLOAD_LENGTH]
 }
 
 function runOf(bytes: Buffer, columns: Int32Array, first: bigint, from: number, to: number): LoggedRun {

@@ -3,6 +3,7 @@ import { toLiminalError } from '../thrown.ts'
 import type { ChannelLog } from './channel-log.ts'
 import { sayLogReadFailed } from './diagnostics.ts'
 import type { ChannelSubscription } from './fan-out.ts'
+import { bytesOf } from './log-reading.ts'
 import type { MessageRun, Sink } from './run.ts'
 
 /** Where a subscription begins in the log of a durable channel. A time is in milliseconds since the epoch. */
@@ -47,7 +48,7 @@ export class LogSubscription implements ChannelSubscription {
     if (this.#state === 'over') return false
     // One that reads sees it there.
     if (this.#state === 'reading') return true
-    if (this.#sink.room() < run.count) {
+    if (this.#sink.room(bytesOf(run)) < run.count) {
       this.#fallBack()
       return true
     }
@@ -114,8 +115,8 @@ export class LogSubscription implements ChannelSubscription {
           return
         }
         const from = this.#next
-        await this.#readPage(room)
-        if (this.#next === from && this.#isStuck(from)) throw unreadable(this.#log.name, from)
+        const isThere = await this.#readPage(room)
+        if (!isThere && this.#isStuck(from)) throw unreadable(this.#log.name, from)
         // Pages may come from memory: whoever else has something to do is not kept from it until everything is read.
         await turn()
       }
@@ -126,25 +127,28 @@ export class LogSubscription implements ChannelSubscription {
     }
   }
 
-  async #readPage(room: number): Promise<void> {
+  /** Delivers what there is room for of the next messages. Returns whether there were any. */
+  async #readPage(room: number): Promise<boolean> {
     const limits = { maxMessages: Math.min(room, PAGE_MESSAGES), maxBytes: PAGE_BYTES }
     const runs = await this.#log.read(this.#next, limits)
-    let left = Math.min(room, this.#sink.room())
     for (const { run, first, schemaId } of runs) {
-      if (this.#state !== 'reading' || left <= 0) return
+      // Of each run anew: the one before may have filled the sink, by its bytes too.
+      const left = this.#sink.room()
+      if (this.#state !== 'reading' || left <= 0) break
       const part = run.count <= left ? run : { ...run, count: left }
-      left -= part.count
       if (!this.#sink.deliver(part, schemaId, { position: first, attempt: 1 })) {
         if (this.#isLive) this.#leave()
-        return
+        break
       }
       this.#next = first + BigInt(part.count)
+      if (part.count < run.count) break
     }
+    return runs.length > 0
   }
 
-  /** Nothing was read although there is something, and room for it. */
+  /** Nothing was read although there should be something. */
   #isStuck(from: bigint): boolean {
-    return this.#isLive && this.#state === 'reading' && from >= this.#log.first && this.#sink.room() > 0
+    return this.#state === 'reading' && from >= this.#log.first
   }
 
   /** Deliveries may have ended it meanwhile. */

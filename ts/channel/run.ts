@@ -33,8 +33,12 @@ export interface Sink {
   deliver(run: MessageRun, schemaId: Uint8Array, logged: Logged | null): boolean
   /** What publishers wait for while this sink is behind; `null` if they need not. A durable channel never asks: its log waits, not its publishers. */
   hold(): Promise<void> | null
-  /** Messages that it takes now. Whoever reads a log for it delivers no more than that. */
-  room(): number
+  /**
+   * Messages that it takes now. Whoever reads a log for it delivers no more than that.
+   *
+   * @param bytes of all that is to be delivered, default 0; a sink that cannot keep so many beside what it has takes none of it. One that bounds what it keeps otherwise need not look at it.
+   */
+  room(bytes?: number): number
   /** Calls back once, when there is room again; the last caller counts. Never after the end. */
   onRoom(listener: () => void): void
   /** The channel ended the subscription: it was closed. */
