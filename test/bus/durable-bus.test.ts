@@ -47,6 +47,13 @@ describe('a bus with a store', () => {
     expect((await bus.channel('plain').publish(1)).position).toBeNull()
   })
 
+  it('counts who owns a cursor among those that a message reaches', async () => {
+    const bus = await open({ store: new MemoryStore(), channels: [{ name: 'orders', durable: true }] })
+    const orders = bus.channel('orders')
+    await orders.subscribe({ cursor: 'billing' }).ready()
+    expect(await orders.publish(1)).toMatchObject({ delivered: true, deliveredTo: 1 })
+  })
+
   it('gives a subscription what was published before it, and says where each message is', async () => {
     const bus = await open({ store: new MemoryStore(), channels: [{ name: 'orders', durable: true }] })
     const orders = bus.channel<number>('orders')

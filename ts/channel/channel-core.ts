@@ -106,7 +106,10 @@ export class ChannelCore {
     this.log = log
     this.storage = storage
     this.#logFanOut = log === null ? null : new LogFanOut(log)
-    log?.attach((run, schemaId, position) => this.#logFanOut?.deliver(run, schemaId, position) ?? 0)
+    // Who owns a cursor gets it from the log, like a subscription that is behind.
+    log?.attach((run, schemaId, position) => {
+      return (this.#logFanOut?.deliver(run, schemaId, position) ?? 0) + this.#cursors.size
+    })
   }
 
   get closed(): boolean {
