@@ -56,6 +56,9 @@ function subscribePlain<T>(
   return queue.subscription
 }
 
+/** Deliveries of a cursor that were handed out and not answered at most, also long after their leases: their marks are kept. */
+const MOST_UNANSWERED = 65_536
+
 /**
  * What is handed out, accepted, handed back and extended goes to the cursor, which redelivers the rest. What waits in the queue has no lease, and nobody saw it: when the subscription ends it is
  * as if it had never left the log.
@@ -74,7 +77,8 @@ function subscribeWithCursor<T>(
   const queue: SubscriptionQueue<T> = new SubscriptionQueue<T>({
     channel: name,
     payload,
-    maxInFlight,
+    // The cursor gives no more than its window, in which a lease that ended makes room. Past that, who never answers anything gets nothing any more.
+    maxInFlight: MOST_UNANSWERED,
     accept,
     signal,
     handler,

@@ -30,6 +30,14 @@ export function beginLease(
   spans.join(own, own)
 }
 
+/** A range of the span at `index` is at the target, and the owner has not seen it. */
+export function leaveUnseen(spans: SpanList, index: number, { start, end }: PositionRange): void {
+  const own = spans.isolate(index, start, end)
+  spans.set(spans.at(own), 'out')
+  spans.at(own).at = NOT_SEEN
+  spans.join(own, own)
+}
+
 /** Begins the leases of what a range has that reached the target and has none. */
 export function beginUnseen(spans: SpanList, { start, end }: PositionRange, now: number, leaseMs: number): void {
   for (let next = start; next < end; ) {

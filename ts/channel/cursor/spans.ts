@@ -19,6 +19,8 @@ export interface Span {
   /** The stretch in which they were last handed out to this owner, and the first one; 0: not to this owner. See DeliveryTracker. */
   order: number
   firstOrder: number
+  /** Since which stretch the owner has them, or had them until a lease ended, and did not hand them back; 0: it does not. */
+  keptSince: number
   /** `waiting`, `exhausted`: the owner handed them back itself. */
   handedBack: boolean
   /** `exhausted`, `burying`: why the last attempt failed. */
@@ -168,6 +170,7 @@ const UNTOUCHED = {
   since: 0,
   order: 0,
   firstOrder: 0,
+  keptSince: 0,
   handedBack: false,
   reason: '',
 }
@@ -181,6 +184,7 @@ function alike(left: Span, right: Span): boolean {
     left.at === right.at &&
     left.order === right.order &&
     left.firstOrder === right.firstOrder &&
+    left.keptSince === right.keptSince &&
     left.handedBack === right.handedBack &&
     left.reason === right.reason
   )

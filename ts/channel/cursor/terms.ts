@@ -48,6 +48,17 @@ export interface CursorTerms {
   readonly deadLetter?: ((message: DeadLetter) => Promise<void>) | undefined
 }
 
+/** What the owner of a cursor set for its deliveries. */
+export interface TrackerTerms {
+  readonly leaseMs: number
+  /** `null`: no limit. */
+  readonly maxAttempts: number | null
+  /** Acceptances are not to be written down before {@link DeliveryTracker.commit}. */
+  readonly commitsExplicitly: boolean
+  /** See {@link CursorTerms.leaseBegins}. */
+  readonly leaseBegins: 'delivered' | 'seen'
+}
+
 /** The lease of deliveries where nobody says another one, in milliseconds. */
 export const LEASE_MS = 30_000
 

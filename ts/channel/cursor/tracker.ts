@@ -1,5 +1,5 @@
 import { HandOutOrder } from './hand-out-order.ts'
-import { beginLease, beginUnseen, nextTimeOf, sharesLease } from './leases.ts'
+import { beginLease, beginUnseen, leaveUnseen, nextTimeOf, sharesLease } from './leases.ts'
 import type { DueRange, ExhaustedMessage, PositionRange } from './positions.ts'
 import type { CursorRecord } from './record.ts'
 import { dueRanges, recordedSpans } from './span-reading.ts'
@@ -15,18 +15,7 @@ import {
   SpanList,
   type SpanState,
 } from './spans.ts'
-import { LEASE_MS } from './terms.ts'
-
-/** What the owner of a cursor set for its deliveries. */
-export interface TrackerTerms {
-  readonly leaseMs: number
-  /** `null`: no limit. */
-  readonly maxAttempts: number | null
-  /** Acceptances are not to be written down before {@link DeliveryTracker.commit}. */
-  readonly commitsExplicitly: boolean
-  /** See CursorTerms.leaseBegins. */
-  readonly leaseBegins: 'delivered' | 'seen'
-}
+import { LEASE_MS, type TrackerTerms } from './terms.ts'
 
 /** Spans from which on nothing new is handed out, so that the record of a cursor stays small: the fate of some messages has to become clear first. */
 export const MOST_SPANS = 8_192
@@ -102,6 +91,7 @@ export class DeliveryTracker {
     for (const span of this.#spans) {
       span.order = 0
       span.firstOrder = 0
+      span.keptSince = 0
       if (span.state === 'accepted' || span.state === 'burying') continue
       this.#spans.set(span, 'waiting')
       span.at = AT_ONCE
@@ -131,6 +121,7 @@ export class DeliveryTracker {
     const span = this.#append(count, 'out', 1)
     span.order = order
     span.firstOrder = order
+    span.keptSince = order
     span.since = now
     span.at = deferred ? NOT_DELIVERED : begins ? now + leaseMs : NOT_SEEN
     this.#spans.join(this.#spans.length - 1, this.#spans.length - 1)
@@ -144,6 +135,7 @@ export class DeliveryTracker {
     span.attempts++
     span.order = this.#order.next(due.start, end)
     if (span.firstOrder === 0) span.firstOrder = span.order
+    if (span.keptSince === 0 || span.handedBack) span.keptSince = span.order
     span.handedBack = false
     span.at = NOT_DELIVERED
   }
@@ -168,9 +160,7 @@ export class DeliveryTracker {
       beginLease(this.#spans, index, range, now, this.#terms.leaseMs)
       return
     }
-    const own = this.#spans.isolate(index, range.start, range.end)
-    this.#spans.at(own).at = NOT_SEEN
-    this.#spans.join(own, own)
+    leaveUnseen(this.#spans, index, range)
   }
 
   /** The owner has seen messages that waited at the target: their lease begins. */
@@ -185,10 +175,7 @@ export class DeliveryTracker {
     const span = this.#spans.at(index)
     const expected = span.state === 'out' ? !isDeferred(span) : isLapsed(span)
     if (!expected || (attempt !== null && attempt !== span.attempts)) return
-    const own = this.#spans.isolate(index, position, position + 1)
-    this.#spans.set(this.#spans.at(own), 'out')
-    this.#spans.at(own).at = NOT_SEEN
-    this.#spans.join(own, own)
+    leaveUnseen(this.#spans, index, { start: position, end: position + 1 })
   }
 
   /** Messages that were handed out did not reach the target, and never will: it is gone. */
@@ -223,7 +210,8 @@ export class DeliveryTracker {
     for (let other = 0; other <= through; other++) {
       const before = this.#spans.at(other)
       if (before.order === 0 || !isAnswerable(before)) continue
-      if (before.order < order || (before.order === order && before.end <= position)) accepted += this.#accept(before)
+      const { keptSince, end } = before
+      if (keptSince < order || (keptSince === order && end <= position)) accepted += this.#accept(before)
     }
     this.#spans.tidy(0, through)
     return accepted
@@ -249,7 +237,8 @@ export class DeliveryTracker {
   }
 
   /**
-   * A message is handed back: it is handed out again at `at`, or exhausted. Without effect unless this delivery of it is the last one and was not answered.
+   * A message is handed back: it is handed out again at `at`, or exhausted. One that was handed out again since, or answered, is not; but it is not accepted with what was handed out behind the
+   * delivery that was handed back.
    *
    * @returns whether it had an effect.
    */
@@ -258,8 +247,13 @@ export class DeliveryTracker {
     if (index < 0) return false
     const span = this.#spans.at(index)
     const expected = span.state === 'out' || (span.state === 'waiting' && isLapsed(span))
-    if (!expected || (attempt !== null && attempt !== span.attempts)) return false
+    if (!expected) return false
     const own = this.#spans.isolate(index, position, position + 1)
+    if (attempt !== null && attempt !== span.attempts) {
+      this.#spans.at(own).keptSince = this.#spans.at(own).order
+      this.#spans.join(own, own)
+      return false
+    }
     this.#fail(this.#spans.at(own), reason, at)
     this.#spans.at(own).handedBack = true
     this.#spans.tidy(own, own)
