@@ -11,6 +11,8 @@ export interface CommitThreadData {
   /** Bytes of keys and values, and streams, that are in the file. */
   readonly used: number
   readonly streams: number
+  /** The encoded keys of streams with records that are still to be deleted. */
+  readonly remains: readonly Uint8Array[]
   /** What marks a new file; `null` if the file is there. */
   readonly mark: Uint8Array | null
 }

@@ -9,6 +9,7 @@ import {
   VALUE_HEADER_BYTES,
   VALUE_VERSION,
 } from './layout.ts'
+import { REMAINS_PROGRAM } from './remains-program.ts'
 import { OP } from './write-batch.ts'
 
 /**
@@ -21,7 +22,6 @@ const { crc32 } = require('node:zlib')
 const fs = require('node:fs')
 
 const { lmdb, path, sync, syncIntervalMs, maxBytes, mark } = workerData
-const LAST = 0xffffffffffffffffn
 const NO_SYNC_FLUSH = 0x10000
 const flags = sync === 'each' ? 2 : 2 | NO_SYNC_FLUSH
 const markKey = Buffer.from('${Buffer.from(MARK_KEY).toString('hex')}', 'hex')
@@ -32,6 +32,7 @@ let file = null
 let syncTimer = null
 // Why the last sync in time has failed: until one succeeds nothing is acknowledged that would wait for the next.
 let unsynced = null
+let isClosing = false
 
 // A write that is refused alone; whatever else is thrown ends the commit.
 class Refused extends Error {
@@ -63,12 +64,18 @@ class Stage {
   heads = new Map()
   below = new Map()
   values = new Map()
+  // What changes of what remains: the prefix of a stream, or null if nothing does any more.
+  remains = new Map()
+  // What may be deleted still.
+  budget = newBudget()
   used = used
   streams = streams
 
   fork() {
     const own = new Stage()
     own.below = this.heads
+    own.remains = this.remains
+    own.budget = this.budget
     own.used = this.used
     own.streams = this.streams
     return own
@@ -90,12 +97,13 @@ function loadHead(prefix) {
   const key = Buffer.from(prefix)
   key[0] = ${DIRECTORY}
   const value = db.getBinary(key)
-  if (value === undefined) return { key, exists: false, wasThere: false, first: 0n, next: 0n, total: 0n, last: 0 }
+  if (value === undefined) return { key, exists: false, wasThere: false, slot: null, first: 0n, next: 0n, total: 0n, last: 0 }
   if (value.length !== ${HEAD_BYTES} || !isSound(key, value)) throw new Refused('corrupt', null)
   return {
     key,
     exists: true,
     wasThere: true,
+    slot: ${STREAM_SLOT} + value[1],
     first: value.readBigUInt64LE(8),
     next: value.readBigUInt64LE(16),
     total: value.readBigUInt64LE(24),
@@ -124,6 +132,7 @@ function storeHead(head) {
   }
   const value = Buffer.alloc(${HEAD_BYTES})
   value[0] = ${VALUE_VERSION}
+  value[1] = head.slot - ${STREAM_SLOT}
   value.writeBigUInt64LE(head.first, 8)
   value.writeBigUInt64LE(head.next, 16)
   value.writeBigUInt64LE(head.total, 24)
@@ -137,7 +146,8 @@ function stageChange(change, timestamp, stage) {
   const { op, key, value } = change
   switch (op) {
     case ${OP.append}: {
-      const head = stage.head(key.subarray(0, key.length - 8))
+      const prefix = Buffer.from(key.subarray(0, key.length - 8))
+      const head = stage.head(prefix)
       const expected = key.readBigUInt64BE(key.length - 8)
       if (head.next !== expected) throw new Refused('sequence', head.next)
       const count = value.readUInt32LE(24)
@@ -153,6 +163,8 @@ function stageChange(change, timestamp, stage) {
       head.total += BigInt(value.length - ${RECORD_HEADER_BYTES} - 4 * count)
       stage.used += key.length + value.length
       return () => {
+        head.slot ??= freeSlot(prefix, stage)
+        key[prefix.length - 1] = head.slot
         seal(key, value)
         db.putSync(key, value)
       }
@@ -164,7 +176,7 @@ function stageChange(change, timestamp, stage) {
       if (!head.exists || wanted <= head.first) return null
       head.first = wanted < head.next ? wanted : head.next
       const [first, isEmpty] = [head.first, head.first === head.next]
-      return () => removeRecords(prefix, first, isEmpty, stage)
+      return () => deleteForeign(prefix, isEmpty ? null : { slot: head.slot, first }, stage, stage.budget)
     }
     case ${OP.remove}: {
       const prefix = key.subarray(0, key.length - 8)
@@ -173,7 +185,10 @@ function stageChange(change, timestamp, stage) {
       stage.streams--
       stage.used -= head.key.length + ${HEAD_BYTES}
       Object.assign(head, { exists: false, first: 0n, next: 0n, total: 0n, last: 0 })
-      return () => removeRecords(prefix, LAST, true, stage)
+      return () => {
+        head.slot = null
+        deleteForeign(prefix, null, stage, stage.budget)
+      }
     }
     case ${OP.compareAndSet}: {
       const found = numberAt(key, stage)
@@ -216,21 +231,7 @@ function numberAt(key, stage) {
   return value[1] === 2 ? value.readBigUInt64LE(${VALUE_HEADER_BYTES}) : 'no number but bytes'
 }
 
-// Removes the records before a sequence, but for the one that has the event there, if one has.
-function removeRecords(prefix, before, isAll, stage) {
-  const low = Buffer.from(prefix)
-  low[low.length - 1] = ${STREAM_SLOT - 1}
-  const high = Buffer.concat([prefix, Buffer.alloc(8)])
-  high.writeBigUInt64BE(before, high.length - 8)
-  let end = high
-  if (!isAll) for (const key of db.getKeys({ start: high, end: low, reverse: true, limit: 1 })) end = key
-  const keys = [...db.getKeys({ start: low, end })]
-  for (const key of keys) {
-    stage.used -= key.length + db.getBinaryFast(key).length
-    db.removeSync(key)
-  }
-}
-
+${REMAINS_PROGRAM}
 function read(bytes) {
   const buffer = Buffer.from(bytes)
   let at = 0
@@ -268,6 +269,7 @@ function runWrite(changes, timestamp, all) {
       const step = stageChange(changes[index], timestamp, stage)
       if (step !== null) steps.push(step)
     }
+    if (maxBytes !== null && stage.used > all.used) makeRoom(stage, all)
     if (maxBytes !== null && stage.used > maxBytes && stage.used > all.used) throw new Refused('full', stage.used - all.used)
   } catch (error) {
     if (error instanceof Refused) return { change: Math.min(index, changes.length - 1), is: error.is, found: error.found }
@@ -280,12 +282,23 @@ function runWrite(changes, timestamp, all) {
   return null
 }
 
+// What a transaction was for has come about.
+function made(all) {
+  used = all.used
+  streams = all.streams
+  for (const [name, prefix] of all.remains) {
+    if (prefix === null) remains.delete(name)
+    else remains.set(name, prefix)
+  }
+  if (sync === 'interval') syncTimer ??= setTimeout(syncInTime, syncIntervalMs)
+}
+
 function commit(batches) {
   const refused = []
   let writes = 0
+  const all = new Stage()
   try {
     if (unsynced !== null && flush() !== null) throw Object.assign(new Error(unsynced.message), { code: unsynced.code })
-    const all = new Stage()
     db.transactionSync(() => {
       for (const { bytes, count } of batches) {
         const batch = read(bytes)
@@ -298,15 +311,14 @@ function commit(batches) {
       }
       for (const head of all.heads.values()) storeHead(head)
     }, flags)
-    used = all.used
-    streams = all.streams
   } catch (error) {
-    const all = batches.reduce((sum, { count }) => sum + count, 0)
-    parentPort.postMessage({ is: 'failed', writes: all, failure: failureOf(error) })
+    const lost = batches.reduce((sum, { count }) => sum + count, 0)
+    parentPort.postMessage({ is: 'failed', writes: lost, failure: failureOf(error) })
     return
   }
+  made(all)
   parentPort.postMessage({ is: 'committed', writes, refused, streams })
-  if (sync === 'interval') syncTimer ??= setTimeout(syncInTime, syncIntervalMs)
+  sweepLater()
 }
 
 function flush() {
@@ -326,6 +338,7 @@ function syncInTime() {
 }
 
 async function close() {
+  isClosing = true
   const failure = flush()
   clearTimeout(syncTimer)
   await db.close()
@@ -356,6 +369,7 @@ try {
     fs.fdatasyncSync(file)
   }
   parentPort.postMessage({ is: 'ready' })
+  sweepLater()
 } catch (error) {
   parentPort.postMessage({ is: 'unfit', failure: failureOf(error) })
   parentPort.close()

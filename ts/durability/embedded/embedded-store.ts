@@ -326,10 +326,10 @@ async function openData(options: CompleteStoreOptions, directory: StoreDirectory
     throw new LiminalError('NOT_SUPPORTED', message, { cause: error })
   })
   const { sync, syncIntervalMs, maxBytes } = options
-  const { dataFile, mark, used, streams } = directory
+  const { dataFile, mark, used, streams, remains } = directory
   let told: Observer | null = null
   const thread = new CommitThread(
-    { path: dataFile, sync, syncIntervalMs, maxBytes, mark, used, streams },
+    { path: dataFile, sync, syncIntervalMs, maxBytes, mark, used, streams, remains },
     {
       committed: (writes, refused, count) => told?.committed(writes, refused, count),
       failed: (writes, failure) => told?.failed(writes, failure),

@@ -1,7 +1,17 @@
 import { closeSync, fstatSync, openSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { decodeStoreKey, describeStoreKey } from '../store-key.ts'
-import { DIRECTORY, decodeHead, decodeMark, isSound, MARK_KEY, RECORDS, STREAM_SLOT, VALUE_SLOT } from './layout.ts'
+import {
+  DIRECTORY,
+  decodeHead,
+  decodeMark,
+  isSound,
+  MARK_KEY,
+  RECORDS,
+  REMAINS,
+  STREAM_SLOT,
+  VALUE_SLOT,
+} from './layout.ts'
 import { readMeta } from './lmdb-meta.ts'
 import { type TreeEntry, TreeReader } from './lmdb-tree.ts'
 
@@ -12,6 +22,8 @@ export interface FileReport {
   /** Bytes of keys and values. */
   readonly used: number
   readonly streams: number
+  /** The encoded keys of streams with records that are still to be deleted. */
+  readonly remains: readonly Uint8Array[]
 }
 
 /** Pages between two pauses, in which others have their turn. */
@@ -50,6 +62,7 @@ class EntryCheck implements FileReport {
   mark: FileReport['mark'] = null
   used = 0
   streams = 0
+  readonly remains: Uint8Array[] = []
   readonly #tree: TreeReader
 
   constructor(tree: TreeReader) {
@@ -63,9 +76,21 @@ class EntryCheck implements FileReport {
       if (this.mark === null) throw this.#tree.damaged('its mark is not one')
       return
     }
+    if (key[0] === REMAINS) {
+      this.#checkRemains(entry)
+      return
+    }
     if (key[0] === DIRECTORY) this.#checkDirectory(entry)
     else if (key[0] !== RECORDS) throw this.#tree.damaged(`it has a key that begins with ${key[0]}`)
     this.used += key.length + size
+  }
+
+  #checkRemains(entry: TreeEntry): void {
+    const { key } = entry
+    if (decodeStoreKey(key.subarray(1, -1)) === null || !isSound(key, this.#tree.readValue(entry))) {
+      throw this.#tree.damaged('what it says of records to be deleted is not what was written')
+    }
+    this.remains.push(new Uint8Array(key.subarray(1, -1)))
   }
 
   #checkDirectory(entry: TreeEntry): void {

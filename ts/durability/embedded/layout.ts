@@ -8,7 +8,10 @@ import { crc32 } from 'node:zlib'
  * | `00 'liminal-bus'` | the mark: what the file is, see {@link encodeMark} |
  * | `01 <store key> 01` | where a stream stands, see {@link StreamHead} |
  * | `01 <store key> 02` | a value or a number, see {@link encodeValue} |
- * | `02 <store key> 01 <first sequence, 8 bytes big-endian>` | a record: all events of one append, see {@link EventRecord} |
+ * | `02 <store key> <slot> <first sequence, 8 bytes big-endian>` | a record: all events of one append, see {@link EventRecord} |
+ * | `03 <store key> 01` | the stream has records that are not its own any more, and are still to be deleted: a value without content |
+ *
+ * The slot of a record is 01, 02 or 03: a stream that is removed and begins anew takes one in which none of its former records are left. Its entry in the directory says which.
  *
  * Each value begins with its version and has a CRC-32 at offset 4, over the key and everything behind the CRC: a value that was altered, or that stands under another key than
  * its own, is noticed by whoever reads it.
@@ -19,7 +22,10 @@ export const FORMAT_VERSION = 1
 
 export const DIRECTORY = 1
 export const RECORDS = 2
+export const REMAINS = 3
 export const STREAM_SLOT = 1
+/** The last slot that records may have. */
+export const LAST_SLOT = 3
 export const VALUE_SLOT = 2
 
 export const VALUE_VERSION = 1
@@ -37,8 +43,10 @@ const MARK_BYTES = 28
 const BYTES = 1
 const NUMBER = 2
 
-/** Where a stream stands. Its layout: version, 3 zeros, CRC, then these. */
+/** Where a stream stands. Its layout: version, the slot less 1, 2 zeros, CRC, then the others. */
 export interface StreamHead {
+  /** The slot of its records. */
+  readonly slot: number
   /** The oldest event that is there; its record may begin before it. */
   readonly first: bigint
   readonly next: bigint
@@ -64,20 +72,20 @@ export function directoryKey(storeKey: Uint8Array, slot: number): Buffer {
 }
 
 /** The key of the record that begins with this sequence. */
-export function recordKey(storeKey: Uint8Array, first: bigint): Buffer {
-  const key = framed(RECORDS, storeKey, STREAM_SLOT, 8)
+export function recordKey(storeKey: Uint8Array, first: bigint, slot = STREAM_SLOT): Buffer {
+  const key = framed(RECORDS, storeKey, slot, 8)
   key.writeBigUInt64BE(first, key.length - 8)
   return key
 }
 
-/** Sorts before the keys of all records of a stream, and behind everything that sorts before those. */
-export function beforeRecords(storeKey: Uint8Array): Buffer {
-  return framed(RECORDS, storeKey, STREAM_SLOT - 1, 0)
+/** Sorts before the keys of all records of a slot, and behind everything that sorts before those. */
+export function beforeRecords(storeKey: Uint8Array, slot: number): Buffer {
+  return framed(RECORDS, storeKey, slot, 0)
 }
 
-/** Sorts behind the keys of all records of a stream. */
-export function afterRecords(storeKey: Uint8Array): Buffer {
-  return framed(RECORDS, storeKey, STREAM_SLOT + 1, 0)
+/** Sorts behind the keys of all records of a slot. */
+export function afterRecords(storeKey: Uint8Array, slot: number): Buffer {
+  return framed(RECORDS, storeKey, slot + 1, 0)
 }
 
 /** The first sequence of the record with this key. */
@@ -121,7 +129,10 @@ export function decodeRecord(key: Uint8Array, value: Buffer): EventRecord | null
 /** `null` if it is not what was stored under this key. */
 export function decodeHead(key: Uint8Array, value: Buffer): StreamHead | null {
   if (value.length !== HEAD_BYTES || !isSound(key, value)) return null
+  const slot = STREAM_SLOT + value[1]
+  if (slot > LAST_SLOT) return null
   return {
+    slot,
     first: value.readBigUInt64LE(8),
     next: value.readBigUInt64LE(16),
     total: value.readBigUInt64LE(24),

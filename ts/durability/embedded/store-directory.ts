@@ -42,6 +42,8 @@ export interface StoreDirectory {
   readonly id: Uint8Array
   readonly used: number
   readonly streams: number
+  /** The encoded keys of streams with records that are still to be deleted. */
+  readonly remains: readonly Uint8Array[]
 }
 
 /** Makes the directory if it is missing and may be made. @throws LiminalError `INVALID_ARGUMENT`, `STORE_FAILED` */
@@ -87,9 +89,9 @@ export async function inspectDirectory(
     rmSync(dataFile, { force: true })
     checkSpace(path)
     const id = randomBytes(ID_BYTES)
-    return { dataFile, mark: encodeMark(FORMAT_VERSION, id), id, used: 0, streams: 0 }
+    return { dataFile, mark: encodeMark(FORMAT_VERSION, id), id, used: 0, streams: 0, remains: [] }
   }
-  const { mark, used, streams } = report
+  const { mark, used, streams, remains } = report
   if (mark === null) throw damaged(dataFile, 'it has no mark of a store')
   if (identity !== null && !Buffer.from(identity.id).equals(mark.id)) {
     throw damaged(dataFile, `it is of another store than ${join(path, IDENTITY_FILE)}`)
@@ -98,7 +100,7 @@ export async function inspectDirectory(
     migrationsFrom(path, mark.format, migrations)
     writeIdentity(path, mark)
   }
-  return { dataFile, mark: null, id: mark.id, used, streams }
+  return { dataFile, mark: null, id: mark.id, used, streams, remains }
 }
 
 /** LMDB maps files that it has not filled yet: where a page of one finds no room, the process ends. So the room is asked for first. */

@@ -71,7 +71,7 @@ export class StoreReader {
     if (head === null) return { first: 0n, next: 0n, bytes: 0, firstTimestamp: null, lastTimestamp: null }
     const { first, next, total, lastTimestamp } = head
     if (first === next) return { first, next, bytes: 0, firstTimestamp: null, lastTimestamp: null }
-    const record = this.#recordWith(stream, first)
+    const record = this.#recordWith(stream, head, first)
     const hidden = first === record.first ? 0 : record.ends[Number(first - record.first) - 1]
     const bytes = Number(total - record.bytesBefore) - hidden
     return { first, next, bytes, firstTimestamp: record.timestamp, lastTimestamp }
@@ -83,11 +83,11 @@ export class StoreReader {
     const { first, next } = head
     if (from >= next || first === next) return { batches: [], next }
     const page = new PageBuilder(from < first ? first : from, limits)
-    let record = this.#recordWith(stream, page.next)
+    let record = this.#recordWith(stream, head, page.next)
     page.add(record)
     if (page.isFull || page.next === next) return page.build()
-    const start = recordKey(stream.key, record.first + BigInt(record.ends.length))
-    for (const entry of this.#database.getRange({ start, end: afterRecords(stream.key) })) {
+    const start = recordKey(stream.key, record.first + BigInt(record.ends.length), head.slot)
+    for (const entry of this.#database.getRange({ start, end: afterRecords(stream.key, head.slot) })) {
       record = this.#decode(stream, page.next, entry)
       page.add(record)
       if (!page.isFull && page.next !== next) continue
@@ -102,7 +102,7 @@ export class StoreReader {
     if (head === null) return 0n
     let [low, high] = [head.first, head.next]
     while (low < high) {
-      const record = this.#recordWith(stream, (low + high) >> 1n)
+      const record = this.#recordWith(stream, head, (low + high) >> 1n)
       if (record.timestamp >= timestamp) high = record.first > low ? record.first : low
       else low = record.first + BigInt(record.ends.length)
     }
@@ -152,11 +152,12 @@ export class StoreReader {
   }
 
   /** The record with an event that must be there. */
-  #recordWith(stream: NamedStream, sequence: bigint): EventRecord {
+  #recordWith(stream: NamedStream, { slot }: StreamHead, sequence: bigint): EventRecord {
     const text = textOf(stream.key)
     const recent = this.#recent.with(text, sequence)
     if (recent !== null) return recent
-    const range = { start: recordKey(stream.key, sequence), end: beforeRecords(stream.key), reverse: true, limit: 1 }
+    const [start, end] = [recordKey(stream.key, sequence, slot), beforeRecords(stream.key, slot)]
+    const range = { start, end, reverse: true, limit: 1 }
     for (const entry of this.#database.getRange(range)) {
       const record = this.#decode(stream, sequence, entry)
       this.#recent.keep(text, record)

@@ -11,7 +11,7 @@ const INITIAL_BYTES = 16 * 1024
  * The writes of one turn, as bytes that are handed to the commit thread without being copied once more:
  * for each write its number of changes (u32) and its time (f64); for each change its op (u8), the length of its key (u16), that of its value (u32), of `compareAndSet` whether a number is
  * expected (u8) and which (u64), then the key and the value. The key of `append`, `truncate` and `remove` is that of a record: its sequence is the one that is expected, the one before which
- * events go, or nothing.
+ * events go, or nothing; its slot is for the thread to set.
  */
 export class WriteBatch {
   #memory = new ArrayBuffer(INITIAL_BYTES)
