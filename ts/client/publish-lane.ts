@@ -26,6 +26,9 @@ import { errorFromPeer } from './peer-error.ts'
 import type { PublishRequest } from './publish-request.ts'
 import type { StreamOwner } from './streams.ts'
 
+/** A payload with a key of so many bytes is written as a frame of its own. */
+const SPREAD_BYTES = 16 * 1024
+
 /**
  * The acknowledged publishes of one channel handle. They share a stream, on which the server answers in order: the oldest request underway is the one that
  * the next answer is for.
@@ -39,6 +42,7 @@ export class PublishLane implements StreamOwner, Expiring {
   #connection: Connection | null = null
   #stream = 0
   #head: PreparedHead | null = null
+  #keyedHead: PreparedHead | null = null
   /** Where in the log the next acknowledged publish is; `null`: the server has not said, or the channel is not durable. */
   #position: bigint | null = null
   /** Nobody can publish here any more. */
@@ -74,8 +78,11 @@ export class PublishLane implements StreamOwner, Expiring {
   write(connection: Connection, request: PublishRequest, payload: Encoded): void {
     if (this.#connection !== connection) this.#bind(connection)
     const { key, causal } = request
-    if (key === null && causal === null) this.#plainHead(connection).write(connection.outbox, payload)
-    else {
+    if (causal === null && key === null) this.#plainHead(connection).write(connection.outbox, payload)
+    else if (causal === null && key !== null && (typeof payload === 'string' || payload.length < SPREAD_BYTES)) {
+      this.#keyedHead ??= PreparedHead.keyedPublish(connection.settings.codec, this.#stream, this.#channel, NO_CAUSE)
+      this.#keyedHead.writeKeyed(connection.outbox, payload, key)
+    } else {
       connection.write({
         type: 'Publish',
         flags: key === null ? 0 : PUBLISH_HAS_KEY,
@@ -167,6 +174,7 @@ export class PublishLane implements StreamOwner, Expiring {
     this.#connection = connection
     this.#stream = connection.streams.open(this)
     this.#head = null
+    this.#keyedHead = null
     this.#core.lanes.add(this)
   }
 
@@ -178,6 +186,7 @@ export class PublishLane implements StreamOwner, Expiring {
   #forget(): void {
     this.#connection = null
     this.#head = null
+    this.#keyedHead = null
     this.#position = null
     this.#core.lanes.delete(this)
   }

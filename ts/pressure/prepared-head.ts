@@ -1,9 +1,10 @@
 import type { Codec } from '../codec/index.ts'
 import { type Encoded, lengthBound, writeText } from '../payload-text.ts'
-import { type CausalContext, HEADER_BYTES, NO_SCHEMA } from '../protocol/index.ts'
+import { type CausalContext, HEADER_BYTES, NO_SCHEMA, PUBLISH_HAS_KEY } from '../protocol/index.ts'
 import type { Outbox } from './outbox.ts'
 
 const EMPTY = new Uint8Array(0)
+const FLAGS_AT = 1
 const STREAM_AT = 2
 const LENGTH_AT = 6
 const ID_AT = HEADER_BYTES
@@ -12,7 +13,7 @@ const LARGE_BYTES = 16 * 1024
 
 /**
  * All bytes of a frame but its payload, made once by the codec. Writing a message is then a copy of these, the payload behind them, and three patched
- * lengths. Only for frames that end with their envelope: Publish without a key, and ConversationMessage.
+ * lengths. For frames that end with their envelope, and for a Publish whose key follows it.
  */
 export class PreparedHead {
   readonly #bytes: Uint8Array
@@ -33,6 +34,13 @@ export class PreparedHead {
     const envelope = { schemaId: NO_SCHEMA, causal, payload: EMPTY }
     const bytes = codec.encode({ type: 'Publish', flags, streamId, channel, envelope, idempotencyKey: null })
     return new PreparedHead(bytes, HEADER_BYTES + 4 + Buffer.byteLength(channel))
+  }
+
+  /** The head of a Publish frame with a key, for {@link writeKeyed}. */
+  static keyedPublish(codec: Codec, streamId: number, channel: string, causal: CausalContext): PreparedHead {
+    const head = PreparedHead.publish(codec, streamId, 0, channel, causal)
+    head.#bytes[FLAGS_AT] = PUBLISH_HAS_KEY
+    return head
   }
 
   /** The head of a ConversationMessage; stream and id are set by {@link setTarget}. */
@@ -71,6 +79,27 @@ export class PreparedHead {
     }
     this.#writeLengths(block, start, length)
     outbox.commit(head.length + length)
+  }
+
+  /** Writes the frame of a message with a key to the outbox. Its length must have been checked before. */
+  writeKeyed(outbox: Outbox, payload: Encoded, key: string): void {
+    const head = this.#bytes
+    const start = outbox.reserve(head.length + lengthBound(payload) + 4 + lengthBound(key))
+    const { block } = outbox
+    block.set(head, start)
+    const payloadAt = start + head.length
+    let length: number
+    if (typeof payload === 'string') length = writeText(block, payload, payloadAt)
+    else {
+      block.set(payload, payloadAt)
+      length = payload.length
+    }
+    const keyAt = payloadAt + length + 4
+    const keyLength = writeText(block, key, keyAt)
+    this.#writeLengths(block, start, length)
+    writeU32(block, start + LENGTH_AT, this.#frameLength + length + 4 + keyLength)
+    writeU32(block, keyAt - 4, keyLength)
+    outbox.commit(head.length + length + 4 + keyLength)
   }
 
   /** Fills blocks to the end instead of needing one of its own. */
