@@ -247,4 +247,54 @@ describe('what waits in a queue', () => {
     const { value } = await taker.next()
     expect([value?.value, value?.sequence, value?.attempt]).toEqual([2, 2n, 2])
   })
+
+  it('is told to its source when the subscriber ends it: nobody has seen it', async () => {
+    const unseen: unknown[] = []
+    const said: string[] = []
+    const { queue } = numberQueue({
+      onUnseen: (deliveries) => unseen.push(...deliveries.map(({ position, attempt }) => [position, attempt])),
+      onHandOut: (deliveries) => said.push(deliveries.map(({ position }) => `${position}`).join()),
+      onClose: () => void said.push('closed'),
+    })
+    pushNumbers(queue, [1, 2], 0, 0)
+    pushNumbers(queue, [1], 0, 1)
+    const taker = iterate(queue)
+    await taker.next()
+    await queue.subscription.close()
+    await queue.subscription.close()
+    expect(unseen).toEqual([
+      [1n, 1],
+      [0n, 2],
+    ])
+    expect(said).toEqual(['0', 'closed'])
+    expect(queue.pending).toBe(0)
+  })
+
+  it('is told to its source when the handler throws', async () => {
+    const unseen: unknown[] = []
+    const said: string[] = []
+    const { queue } = numberQueue({
+      maxInFlight: 2,
+      handler: () => {
+        throw new Error('cannot bill this')
+      },
+      onUnseen: (deliveries) => unseen.push(...deliveries.map(({ position }) => position)),
+      onHandOut: (deliveries) => said.push(deliveries.map(({ position }) => `${position}`).join()),
+    })
+    pushNumbers(queue, [1, 2, 3, 4], 0, 0)
+    await expect(queue.subscription.closed).rejects.toThrow('cannot bill this')
+    expect(said).toEqual(['0,1'])
+    expect(unseen).toEqual([2n, 3n])
+  })
+
+  it('is not told to a source that ended it itself, or that has nothing waiting', async () => {
+    const unseen: unknown[] = []
+    const failed = numberQueue({ onUnseen: (deliveries) => unseen.push(deliveries) }).queue
+    pushNumbers(failed, [1], 0, 0)
+    failed.fail(new LiminalError('CURSOR_FENCED', 'Somebody else has it.'), 'drop')
+    await failed.subscription.close()
+    const empty = numberQueue({ onUnseen: (deliveries) => unseen.push(deliveries) }).queue
+    await empty.subscription.close()
+    expect(unseen).toEqual([])
+  })
 })
