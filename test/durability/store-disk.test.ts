@@ -189,24 +189,62 @@ describe('the limit of a store', () => {
 })
 
 describe('what waits for its commit', () => {
-  it('is bounded: a write past the limit is refused, and whoever asked is told when there is room', async () => {
+  const write = (store: EventStore, name: string, size: number): Promise<void> =>
+    store.write([{ type: 'append', stream: stream(name), expected: 0n, events: eventsOfSize(1, size) }])
+
+  it('is bounded: once it fills its room a write is refused, and whoever asked is told when there is room', async () => {
     await using store = await EmbeddedStore.open({ path: join(root, 'busy'), maxPendingBytes: 100_000 })
     expect(store.hold()).toBeNull()
-    const writes = [0n, 1n].map((at) =>
-      store.write([{ type: 'append', stream: orders, expected: at, events: eventsOfSize(1, 40_000) }]),
-    )
+    const writes = ['a', 'b', 'c'].map((name) => write(store, name, 40_000))
     const held = store.hold()
     expect(held).toBeInstanceOf(Promise)
-    expect(store.stats().pendingBytes).toBeGreaterThan(80_000)
-    await expect(
-      store.write([{ type: 'append', stream: orders, expected: 2n, events: eventsOfSize(1, 40_000) }]),
-    ).rejects.toMatchObject({ code: 'STORE_BUSY', retryable: true, message: expect.stringContaining('hold()') })
+    expect(store.stats().pendingBytes).toBeGreaterThan(120_000)
+    await expect(write(store, 'd', 1)).rejects.toMatchObject({
+      code: 'STORE_BUSY',
+      retryable: true,
+      message: expect.stringContaining('hold()'),
+    })
     await held
     expect(store.hold()).toBeNull()
     await Promise.all(writes)
     expect(store.stats().pendingBytes).toBe(0)
-    // One that is larger than all that may wait is written alone.
-    await store.write([{ type: 'append', stream: orders, expected: 2n, events: eventsOfSize(1, 200_000) }])
+    expect(await store.state(stream('d'))).toMatchObject({ next: 0n })
+  })
+
+  it('takes a write that is larger than its room, beside others that do not fill it', async () => {
+    await using store = await EmbeddedStore.open({ path: join(root, 'busy-large'), maxPendingBytes: 100_000 })
+    const small = [write(store, 'small', 60_000)]
+    const large = write(store, 'large', 300_000)
+    // Now it is full, by the large one.
+    await expect(write(store, 'late', 1)).rejects.toMatchObject({ code: 'STORE_BUSY' })
+    await Promise.all([...small, large])
+    expect(await store.state(stream('large'))).toMatchObject({ next: 1n, bytes: 300_000 })
+    await write(store, 'alone', 300_000)
+  })
+
+  it('never refuses whoever waits until hold() is null, however much others write', async () => {
+    await using store = await EmbeddedStore.open({
+      path: join(root, 'busy-held'),
+      sync: 'os',
+      maxPendingBytes: 100_000,
+    })
+    const untilFree = async (): Promise<void> => {
+      // All who wait are told at once: those before may have filled it again.
+      for (let held = store.hold(); held !== null; held = store.hold()) await held
+    }
+    let isOver = false
+    const others = Array.from({ length: 4 }, async (_, writer) => {
+      for (let at = 0; !isOver; at++) {
+        await untilFree()
+        await write(store, `other ${writer} ${at}`, 20_000)
+      }
+    })
+    for (let at = 0; at < 50; at++) {
+      await untilFree()
+      await write(store, `large ${at}`, 90_000)
+    }
+    isOver = true
+    await Promise.all(others)
   })
 })
 

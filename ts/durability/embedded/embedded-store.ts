@@ -205,7 +205,7 @@ export class EmbeddedStore implements EventStore {
       storeKeys.push(encodeStoreKey('stream' in change ? change.stream : change.key))
       bytes += CHANGE_OVERHEAD + payloadBytes(change)
     }
-    if (!this.#pending.hasRoomFor(bytes)) throw this.#busy(bytes)
+    if (!this.#pending.hasRoom) throw this.#busy()
     this.#batch.add(changes, storeKeys, Date.now())
     for (const [index, { type }] of changes.entries()) if (type === 'remove') this.#reader.removing(storeKeys[index])
     if (this.#batched === 0) setImmediate(() => this.#handOver())
@@ -287,9 +287,9 @@ export class EmbeddedStore implements EventStore {
     return new LiminalError('STORE_CORRUPT', message)
   }
 
-  #busy(bytes: number): LiminalError {
+  #busy(): LiminalError {
     const { path, maxPendingBytes } = this.#options
-    const message = `${this.#pending.bytes} of at most ${maxPendingBytes} bytes wait to be committed to the store in ${path}, and the write has ${bytes}. Nothing of it was kept: wait for hold() before you write.`
+    const message = `${this.#pending.bytes} bytes of other writes wait to be committed to the store in ${path}, where ${maxPendingBytes} may. Nothing of this one was kept: wait for hold() before you write.`
     return new LiminalError('STORE_BUSY', message)
   }
 

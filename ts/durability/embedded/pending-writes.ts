@@ -28,9 +28,12 @@ export class PendingWrites {
     return this.#bytes
   }
 
-  /** Whether so many bytes more may wait. However many they are, they may if nothing waits: they could never be written otherwise. */
-  hasRoomFor(bytes: number): boolean {
-    return this.#bytes === 0 || this.#bytes + bytes <= this.#maxBytes
+  /**
+   * Whether one more may wait: unless the others fill the room, whatever its own size. A large one would otherwise find room only when nothing waits at all, which is never while others write
+   * steadily. So what waits is more than the room by one write at most, and no write is refused while {@link hold} is `null`.
+   */
+  get hasRoom(): boolean {
+    return this.#bytes < this.#maxBytes
   }
 
   /** Resolves once at most half of what may wait does; `null` if that is so. */

@@ -27,7 +27,10 @@ export interface EmbeddedStoreOptions {
   readonly syncIntervalMs?: number | undefined
   /** Whether a store may be made where none is. Default true. */
   readonly create?: boolean | undefined
-  /** Bytes of writes that may wait for their commit; more fail with `STORE_BUSY`. `hold()` asks to wait from half of it on. Default 64 MiB. */
+  /**
+   * Bytes of writes that may wait for their commit. A write fails with `STORE_BUSY` only where those before it fill that room, whatever its own size: what waits may be more by the last one. `hold()`
+   * asks to wait from half of it on: while it is `null` no write is refused. Default 64 MiB.
+   */
   readonly maxPendingBytes?: number | undefined
   /**
    * Bytes of keys and values that the store may hold; a write that would make it more fails with `STORE_FULL`, for itself. The file has pages that are not full and pages that are free, and may
