@@ -4,7 +4,8 @@ import { LiminalError } from '../errors.ts'
 import type { EventStore } from './event-store.ts'
 import type { Stores, SyncPolicy } from './stores.ts'
 
-const POLICIES: readonly SyncPolicy[] = ['each', 'interval', 'os']
+/** Of which a power cut may leave a file that is damaged, see {@link SyncPolicy}. */
+const RELAXED: readonly SyncPolicy[] = ['interval', 'os']
 
 export interface DataDirectoryOptions {
   readonly path: string
@@ -30,8 +31,9 @@ export class DataDirectory implements Stores {
   }
 
   /**
-   * Opens the strictest store of a directory, and those of other policies that were used before.
-   * @throws LiminalError `STORE_LOCKED`: another process has it open; `STORE_CORRUPT`; `STORE_FAILED`: it cannot be written, or is missing and not to be created.
+   * Opens the strictest store of a directory, and those of other policies that were used before. One of those that is damaged is left as it is: {@link store} rejects with what is wrong with it
+   * until the directory is opened again, and the others work.
+   * @throws LiminalError `STORE_LOCKED`: another process has it open; `STORE_CORRUPT`: the strictest store is damaged; `STORE_FAILED`: it cannot be written, or is missing and not to be created.
    */
   static async open(options: DataDirectoryOptions): Promise<DataDirectory> {
     const { path, create = true } = options
@@ -44,8 +46,8 @@ export class DataDirectory implements Stores {
     }
     const directory = new DataDirectory(options, await openStore(options, 'each'))
     try {
-      for (const policy of POLICIES) {
-        if (await exists(join(path, policy))) await directory.store(policy)
+      for (const policy of RELAXED) {
+        if (await exists(join(path, policy))) await directory.#reopen(policy)
       }
     } catch (error) {
       await directory.close()
@@ -71,6 +73,19 @@ export class DataDirectory implements Stores {
     return opening
   }
 
+  /** Opens a store that was used before, or remembers that it is damaged. */
+  async #reopen(policy: SyncPolicy): Promise<void> {
+    try {
+      await this.store(policy)
+    } catch (error) {
+      if (!(error instanceof LiminalError) || error.code !== 'STORE_CORRUPT') throw error
+      const damaged = Promise.reject(damagedStore(this.#options.path, policy, error))
+      // Whoever asks for the store is told; nobody may.
+      damaged.catch(() => {})
+      this.#stores.set(policy, damaged)
+    }
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -88,6 +103,11 @@ export class DataDirectory implements Stores {
 async function openStore({ path, syncIntervalMs }: DataDirectoryOptions, sync: SyncPolicy): Promise<EventStore> {
   const { EmbeddedStore } = await import('./embedded/embedded-store.ts')
   return await EmbeddedStore.open({ path: join(path, sync), sync, syncIntervalMs, create: true })
+}
+
+function damagedStore(path: string, policy: SyncPolicy, cause: LiminalError): LiminalError {
+  const message = `The store of channels with sync '${policy}' in '${path}' is damaged, and is not used: a power cut may do that to it. Restore '${join(path, policy)}' from a copy, or remove it to begin anew without what it held, and open '${path}' again. (${cause.message})`
+  return new LiminalError('STORE_CORRUPT', message, { cause })
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,6 +1,12 @@
 import type { EventStore } from './event-store.ts'
 
-/** When an acknowledged write is on disk. `'each'`: before it is acknowledged. `'interval'`: soon after. `'os'`: when the operating system likes. */
+/**
+ * When an acknowledged write is on disk. `'each'`: before it is acknowledged. `'interval'`: soon after. `'os'`: when the operating system likes.
+ *
+ * The end of the process loses nothing, whatever this is. A power cut, or the end of the operating system, loses nothing with `'each'`; with `'interval'` and `'os'` **it may cost the store of that policy as a whole**:
+ * not only what was written since the last sync, but all channels of the policy with everything that they ever stored. Nothing orders the writes to the file then, and what is on disk may be
+ * a file that it never was. It is found to be `STORE_CORRUPT`; nothing brings it back but a copy. The stores of the other policies are not touched. Use the two for what can be had again.
+ */
 export type SyncPolicy = 'each' | 'interval' | 'os'
 
 /** The stores of a bus, one for each policy: a relaxed one never endangers, and never waits for, a strict one. */
