@@ -1,12 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { CursorOptions, LocalBus, SubscribeOptions } from '../../ts/bus/index.ts'
 import {
+  ChannelCore,
   CURSOR_DEAD_LETTER_FAILED,
   CURSOR_DEAD_LETTERED,
   type CursorDeadLettered,
   type CursorFailed,
 } from '../../ts/channel/index.ts'
 import { MemoryStore, type StoreWrite } from '../../ts/durability/index.ts'
+import { LiminalError } from '../../ts/errors.ts'
 import {
   busOn,
   closeBusesAfterEach,
@@ -270,18 +272,20 @@ describe('a message that was delivered as often as it may be', () => {
   })
 
   it('stays the cursor’s while the dead-letter channel cannot take it, and is tried again', async () => {
-    const { bus, subscription, deliveries } = await failing({}, { maxAttempts: 1, deadLetter: 'plain' })
-    bus.channel('plain').send('not durable')
+    const { bus, subscription, deliveries } = await failing({}, { maxAttempts: 1, deadLetter: 'grave' })
     const failed = nextSaid<CursorFailed>(CURSOR_DEAD_LETTER_FAILED)
     const [first, second] = await pull(deliveries, 2)
+    const refusing = vi
+      .spyOn(ChannelCore.prototype, 'publishRun')
+      .mockImplementation((_run, observer) => observer.refused(new LiminalError('STORE_FULL', 'The disk is full.')))
     first.reject()
-    expect((await failed).error).toMatchObject({ code: 'NOT_SUPPORTED', message: expect.stringContaining("'plain'") })
+    expect((await failed).error).toMatchObject({ code: 'STORE_FULL' })
     second.accept()
     await subscription.checkpoint()
     expect(await positionIn(bus)).toBe(0n)
-    const failedAgain = nextSaid<CursorFailed>(CURSOR_DEAD_LETTER_FAILED)
+    refusing.mockRestore()
     await pass(60_000)
-    expect((await failedAgain).cursor).toBe('billing')
+    await vi.waitFor(async () => expect((await bus.administration.channel('grave')).next).toBe(1n))
   })
 
   it('is not counted by a cursor without a limit', async () => {

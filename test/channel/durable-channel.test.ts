@@ -130,6 +130,23 @@ describe('a durable channel', () => {
     expect(times[1]).toBeGreaterThanOrEqual(times[0] ?? Number.POSITIVE_INFINITY)
   })
 
+  it('is refused by name after a restart if its store is damaged, and the others are there', async () => {
+    const store = new MemoryStore()
+    const first = live(store)
+    await published(await first.channel(), ['a'])
+    await published(await first.channel({ name: 'others', durable: { sync: 'os' } }), ['b'])
+    await first.end()
+    const registry = new ChannelRegistry({ create: true, claims: new ClaimDesk(SECRET, {}) })
+    const damaged = new LiminalError('STORE_CORRUPT', 'The store os is damaged.')
+    const stores = {
+      ...storesOf(store),
+      store: (policy: string) => (policy === 'os' ? Promise.reject(damaged) : Promise.resolve(store)),
+    }
+    await new DurableChannels(registry, stores).recover()
+    expect((await published(registry.get('orders'), ['c'])).positions).toEqual([1n])
+    expect(() => registry.get('others')).toThrow(damaged)
+  })
+
   it('comes back with its schema', async () => {
     const store = new MemoryStore()
     const first = live(store)

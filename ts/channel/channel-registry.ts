@@ -25,8 +25,8 @@ export interface ChannelDeclaration {
 /** How a channel is durable. */
 export interface DurableOptions {
   /**
-   * What an acknowledgement says. `'each'`: the message is on disk. `'interval'`: it is with the operating system, and on disk within the bus's `syncIntervalMs`; a crash of the machine loses what came
-   * later, a crash of the process nothing. `'os'`: the same, and the operating system decides when. Default `'each'`; it cannot be changed later.
+   * What an acknowledgement says. `'each'`: the message is on disk. `'interval'`: it is with the operating system, and on disk within the bus's `syncIntervalMs`; a crash of the process loses nothing, a crash of the machine what came
+   * later, and in the worst case the whole store of this policy (docs/decisions/store.md). `'os'`: the same, and the operating system decides when. Default `'each'`; it cannot be changed later.
    */
   readonly sync?: SyncPolicy
   /** What is removed, and when. Default: nothing is. */
@@ -76,6 +76,8 @@ export class ChannelRegistry {
   readonly #byId: (ChannelCore | undefined)[] = []
   /** Contracts of channels that were declared: one that is killed comes back with its own. */
   readonly #declared = new Map<string, Contract>()
+  /** Channels that cannot be used, and why. */
+  readonly #refused = new Map<string, LiminalError>()
   readonly claims: ClaimDesk
   readonly messageIds: MessageIds
   readonly #surroundings: ChannelSurroundings
@@ -109,12 +111,14 @@ export class ChannelRegistry {
 
   /**
    * The channel of a name, created where creation is allowed, and made anew if it was declared and killed.
-   * @throws LiminalError `INVALID_ARGUMENT`, `CHANNEL_NOT_FOUND`, `LIMIT_EXCEEDED`.
+   * @throws LiminalError `INVALID_ARGUMENT`, `CHANNEL_NOT_FOUND`, `LIMIT_EXCEEDED`; `STORE_CORRUPT`: it was durable, and its log is damaged.
    */
   get(name: string): ChannelCore {
     const known = this.#byName.get(name)
     if (known !== undefined) return known
     checkName('name', name)
+    const refusal = this.#refused.get(name)
+    if (refusal !== undefined) throw refusal
     const contract = this.#declared.get(name)
     if (contract !== undefined) return this.#add(name, contract)
     if (!this.#create) {
@@ -150,6 +154,11 @@ export class ChannelRegistry {
     if (this.#byName.has(name) || this.#declared.has(name)) {
       throw new LiminalError('CHANNEL_EXISTS', `Channel '${name}' exists already.`)
     }
+  }
+
+  /** Refuses a channel from now on: it was durable, and cannot be read. A channel of its name that forgets would be worse. */
+  refuse(name: string, error: LiminalError): void {
+    this.#refused.set(name, error)
   }
 
   /** All channels, by name. */

@@ -14,6 +14,7 @@ import { ChannelLog } from './channel-log.ts'
 import type { ChannelDeclaration, ChannelRegistry, DurableOptions } from './channel-registry.ts'
 import { CursorRegistry } from './cursor/index.ts'
 import { bury, notDurableDeadLetters } from './dead-letters.ts'
+import { sayLogReadFailed } from './diagnostics.ts'
 import { Retention } from './retention.ts'
 
 /** Milliseconds between two looks at what may be forgotten. */
@@ -45,7 +46,7 @@ export class DurableChannels {
       const page = await primary.keys('meta', [DEFINITIONS], after)
       for (const { parts } of page.keys) {
         const name = parts[1]
-        if (!this.#channels.has(name)) await this.#recover(name)
+        if (!this.#channels.has(name)) await this.#recoverOrSay(name)
       }
       if (page.after === null) return
       after = { after: page.after }
@@ -122,6 +123,17 @@ export class DurableChannels {
     })
     for (const result of await Promise.allSettled(closing)) {
       if (result.status === 'rejected') throw toLiminalError(result.reason)
+    }
+  }
+
+  /** A channel whose store is damaged keeps the others from nothing: it is refused by name. */
+  async #recoverOrSay(name: string): Promise<void> {
+    try {
+      await this.#recover(name)
+    } catch (error) {
+      if (!(error instanceof LiminalError && error.code === 'STORE_CORRUPT')) throw error
+      sayLogReadFailed(name, error)
+      this.#registry.refuse(name, error)
     }
   }
 
