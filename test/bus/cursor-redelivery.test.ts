@@ -288,6 +288,33 @@ describe('a message that was delivered as often as it may be', () => {
     await vi.waitFor(async () => expect((await bus.administration.channel('grave')).next).toBe(1n))
   })
 
+  it('goes there however large it is, without saying where it was if that makes it too large', async () => {
+    const bus = await busOn(new MemoryStore(), { maxMessageBytes: 200 })
+    const channel = bus.channel<string>('orders')
+    const value = 'x'.repeat(156)
+    await channel.publish(value)
+    await expect(channel.publish(`${value}x`)).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' })
+    const buried = nextSaid(CURSOR_DEAD_LETTERED)
+    const subscription = channel.subscribe((batch) => batch[0].reject(), {
+      from: 'earliest',
+      cursor: { name: 'billing', maxAttempts: 1 },
+    })
+    await buried
+    expect(await deadLetters(bus)).toEqual([
+      [JSON.stringify(value), null, 'cursor billing, after 1 attempt: It was rejected without a reason.'],
+    ])
+    await subscription.close()
+  })
+
+  it('does not go to the channel that it came from', async () => {
+    const { channel } = await orders(1)
+    const subscription = channel.subscribe({ cursor: { name: 'billing', maxAttempts: 1, deadLetter: 'orders' } })
+    await expect(subscription.ready()).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      message: expect.stringContaining('deadLetter'),
+    })
+  })
+
   it('is not counted by a cursor without a limit', async () => {
     const { channel } = await orders(1)
     const { deliveries } = await consume(channel, { accept: 'explicit' })
