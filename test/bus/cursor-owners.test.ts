@@ -4,6 +4,7 @@ import { CURSOR_FENCED, type CursorOwned } from '../../ts/channel/index.ts'
 import { MemoryStore } from '../../ts/durability/index.ts'
 import { exitKilled } from '../../ts/process/index.ts'
 import {
+  buses,
   busOn,
   CursorStore,
   closeBusesAfterEach,
@@ -181,6 +182,22 @@ describe('a subscription that is closed in the middle', () => {
     store.failure = null
     await subscription.ready()
     expect(said(await pull(subscription[Symbol.asyncIterator](), 1))).toEqual(['0'])
+  })
+
+  it('keeps a bus from saying that it is written down when it is not, and not from closing', async () => {
+    const store = new CursorStore()
+    const { bus, channel } = await orders(2, store)
+    const { subscription, deliveries } = await consume(channel, { accept: 'each' })
+    const [first] = await pull(deliveries, 2)
+    store.failure = storeFull()
+    first.accept()
+    await expect(bus.close()).rejects.toMatchObject({ code: 'STORE_FULL' })
+    expect(bus.state).toBe('closed')
+    await expect(subscription.closed).rejects.toMatchObject({ code: 'CLOSED' })
+    store.failure = null
+    const next = await consume((await busOn(store)).channel<number>('orders'))
+    expect(said(await pull(next.deliveries, 2))).toHaveLength(2)
+    buses.delete(bus)
   })
 
   it('is that of a bus that ends: what waited is not handed out, and comes on the next one', async () => {

@@ -13,12 +13,16 @@ import {
 import { MemoryStore, type StoreWrite } from '../../ts/durability/index.ts'
 import { LiminalError } from '../../ts/errors.ts'
 
-const buses: LocalBus[] = []
+/** What is closed after each test. */
+export const buses = new Set<LocalBus>()
 
 /** Closes, after each test, what it opened. */
 export function closeBusesAfterEach(): void {
   afterEach(async () => {
-    for (const bus of buses.splice(0)) await bus.close()
+    for (const bus of buses) {
+      buses.delete(bus)
+      await bus.close()
+    }
   })
 }
 
@@ -44,7 +48,7 @@ export function storeFull(): LiminalError {
 /** A bus on a store, with a durable channel `orders`. */
 export async function busOn(store: MemoryStore, options: Partial<BusOptions> = {}): Promise<LocalBus> {
   const bus = await createBus({ store, channels: [{ name: 'orders', durable: true }], ...options })
-  buses.push(bus)
+  buses.add(bus)
   return bus
 }
 
