@@ -184,8 +184,12 @@ describe('a subscription with a cursor', () => {
   it('takes pages that are larger than its queue may be', async () => {
     const bus = await busOn(new MemoryStore(), { subscriptionQueue: { maxBytes: 10_000 } })
     const channel = bus.channel<string>('orders')
-    await Promise.all(Array.from({ length: 40 }, (_, index) => channel.publish(`${index}`.padEnd(3_000))))
     const subscription = channel.subscribe({ from: 'earliest', cursor: 'billing' })
+    await channel.publish('0'.padEnd(3_000))
+    await settled()
+    // One page, while one message waits already.
+    await Promise.all(Array.from({ length: 39 }, (_, index) => channel.publish(`${index + 1}`.padEnd(3_000))))
+    await settled()
     const deliveries = subscription[Symbol.asyncIterator]()
     for (let index = 0; index < 40; index++) {
       const { value } = await deliveries.next()
