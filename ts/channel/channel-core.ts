@@ -176,7 +176,7 @@ export class ChannelCore {
     const { name, maxInFlight, checkpoint, leaseMs, leaseBegins, maxAttempts } = demand
     const to = demand.deadLetter ?? deadLetterChannel(this.name)
     if (to === this.name) {
-      const message = `Channel '${to}' cannot take its own dead letters: they would come back for ever. Name another channel.`
+      const message = `deadLetter must be another channel: '${to}' would get its own dead letters back for ever.`
       throw new LiminalError('INVALID_ARGUMENT', message)
     }
     // Now, and not when the first message has failed: whoever subscribes can still do something about it.
