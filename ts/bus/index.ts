@@ -42,8 +42,8 @@ export {
   checkConverseOptions,
   checkDispatchOptions,
   checkOverride,
-  checkResponderGrace,
   checkPlainRequestOptions,
+  checkResponderGrace,
   checkRespondOptions,
 } from './request-options.ts'
 export {

@@ -1,4 +1,4 @@
-import { checkFunction, checkName, checkOneOf, checkOptions, invalidArgument, checkSubject } from '../arguments.ts'
+import { checkFunction, checkName, checkOneOf, checkOptions, checkSubject, invalidArgument } from '../arguments.ts'
 import type { ChannelRegistry, DurableChannels } from '../channel/index.ts'
 import {
   type ConversationCore,

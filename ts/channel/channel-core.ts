@@ -94,7 +94,11 @@ export class ChannelCore {
     storage: ChannelStorage | null,
     surroundings: ChannelSurroundings,
   ) {
-    this.process = surroundings.processes.spawnPassive({ name: 'channel', onExit: (exit) => this.#exited(exit) })
+    this.process = surroundings.processes.spawnPassive({
+      name: 'channel',
+      about: () => name,
+      onExit: (exit) => this.#exited(exit),
+    })
     this.name = name
     this.id = id
     this.schema = schema
