@@ -288,6 +288,16 @@ describe('a message that was delivered as often as it may be', () => {
     await vi.waitFor(async () => expect((await bus.administration.channel('grave')).next).toBe(1n))
   })
 
+  it('needs a dead-letter channel that is durable: without one nobody subscribes', async () => {
+    const { bus, channel } = await orders(1)
+    bus.channel('plain').send('not durable')
+    const subscription = channel.subscribe({ cursor: { name: 'billing', maxAttempts: 1, deadLetter: 'plain' } })
+    await expect(subscription.ready()).rejects.toMatchObject({
+      code: 'NOT_SUPPORTED',
+      message: expect.stringContaining("'plain'"),
+    })
+  })
+
   it('goes there however large it is, without saying where it was if that makes it too large', async () => {
     const bus = await busOn(new MemoryStore(), { maxMessageBytes: 200 })
     const channel = bus.channel<string>('orders')
@@ -311,7 +321,7 @@ describe('a message that was delivered as often as it may be', () => {
     const subscription = channel.subscribe({ cursor: { name: 'billing', maxAttempts: 1, deadLetter: 'orders' } })
     await expect(subscription.ready()).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
-      message: expect.stringContaining('deadLetter'),
+      message: expect.stringContaining('its own dead letters'),
     })
   })
 
