@@ -585,5 +585,9 @@ describe('the retention of a durable channel', () => {
       )
     }
     await vi.waitFor(async () => expect((await state(store)).bytes).toBeLessThan(200_000))
+    const large = new MemoryStore()
+    const other = await live(large).channel({ durable: { retention: { maxBytes: 100_000 } } })
+    for (let index = 0; index < 50; index++) await published(other, ['large'.repeat(4_000)])
+    await vi.waitFor(async () => expect((await state(large)).bytes).toBeLessThan(200_000))
   })
 })

@@ -150,7 +150,7 @@ export interface PublishOptions extends WaitOptions, SendOptions {
 
 /** What happened to a publish. */
 export interface Receipt {
-  /** Unique on the bus, also across its restarts, and rising in publish order. */
+  /** Unique on the bus, also across its restarts, and rising in publish order. 0 for a duplicate whose original was removed from its log since. */
   readonly messageId: bigint
   /**
    * Where the message is in the log of a durable channel, from 0 and without gaps: it is on disk, as far as the channel's `sync` says. `null` for a channel that is not durable, and from a
@@ -176,7 +176,7 @@ export interface SendCounts {
 
 export interface SubscribeOptions {
   /**
-   * Deliveries handed out and not yet accepted, at most. At least 1. Default 16,384 (iterator) or 65,536 (handler). With a cursor 16,384 at most, and 256 by default: on a remote bus the leases of
+   * Deliveries handed out and not yet accepted, at most. At least 1. Default 16,384 (iterator) or 65,536 (handler). With a cursor 16,384 at most, and 256 by default, or 16 with `maxAttempts`: on a remote bus the leases of
    * deliveries run while they wait, and after a crash all of them have an attempt more.
    */
   maxInFlight?: number

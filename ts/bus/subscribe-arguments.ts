@@ -20,6 +20,8 @@ const ITERATOR_MAX_IN_FLIGHT = 16_384
 const HANDLER_MAX_IN_FLIGHT = 65_536
 /** What waits behind a connection has a lease that runs, and after a crash it counts as attempted. */
 const CURSOR_MAX_IN_FLIGHT = 256
+/** A message that brings its consumer down costs an attempt of all that is in flight beside it: where attempts are limited there is less of it. */
+const LIMITED_MAX_IN_FLIGHT = 16
 /** What a Subscribe frame can say: a u32. */
 const LARGEST_MAX_IN_FLIGHT = 0xffff_ffff
 const LAST_POSITION = 0xffff_ffff_ffff_ffffn
@@ -37,7 +39,11 @@ export function subscribeArguments<T>(
   checkKnownOptions('options', options, SUBSCRIBE_OPTIONS)
   checkInteger('maxInFlight', options.maxInFlight, 1)
   const plain = handler === null ? ITERATOR_MAX_IN_FLIGHT : HANDLER_MAX_IN_FLIGHT
-  const fallback = options.cursor === undefined ? plain : CURSOR_MAX_IN_FLIGHT
+  const cursorFallback =
+    typeof options.cursor === 'object' && options.cursor?.maxAttempts !== undefined
+      ? LIMITED_MAX_IN_FLIGHT
+      : CURSOR_MAX_IN_FLIGHT
+  const fallback = options.cursor === undefined ? plain : cursorFallback
   const { maxInFlight = fallback, accept = 'auto', acceptedSchemas = [], signal } = options
   if (maxInFlight > LARGEST_MAX_IN_FLIGHT) {
     throw invalidArgument('maxInFlight', `at most ${LARGEST_MAX_IN_FLIGHT}`, maxInFlight)

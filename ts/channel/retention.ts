@@ -7,6 +7,11 @@ import { sayRetentionFailed } from './diagnostics.ts'
 /** Of a limit that may be exceeded before messages are removed: not one at a time. */
 const SLACK = 1 / 16
 
+/** Messages after which there is a look in any case. */
+const MOST_BETWEEN = 1_024
+/** Milliseconds between two looks at the age of messages, at least. */
+const LEAST_MS = 100
+
 /** Removes the old messages of a log: past its limits, but by default never what a cursor has not accepted. */
 export class Retention {
   readonly #log: ChannelLog
@@ -15,8 +20,9 @@ export class Retention {
   readonly #limited: boolean
   readonly #stop: () => void
   #running: Promise<void> | null = null
-  /** The log's end that makes the next look worthwhile. */
+  /** The log's end, or the time, that makes the next look worthwhile. */
   #lookAt = 0n
+  #lookAtMs = Number.POSITIVE_INFINITY
 
   constructor(log: ChannelLog, cursors: CursorRegistry, options: RetentionOptions) {
     this.#log = log
@@ -25,7 +31,7 @@ export class Retention {
     this.#limited =
       options.maxAgeMs !== undefined || options.maxBytes !== undefined || options.maxMessages !== undefined
     this.#stop = log.onAppended((next) => {
-      if (next >= this.#lookAt) this.check()
+      if (next >= this.#lookAt || performance.now() >= this.#lookAtMs) this.check()
     })
     this.check()
   }
@@ -54,9 +60,11 @@ export class Retention {
     }
     const before = await this.#before()
     if (before > this.#log.first) await this.#log.removeBefore(before)
-    const { maxMessages } = this.#options
-    const step = maxMessages === undefined ? 1_024 : Math.max(1, Math.floor(maxMessages * SLACK))
-    this.#lookAt = this.#log.next + BigInt(Math.min(step, 1_024))
+    const { maxMessages, maxBytes, maxAgeMs } = this.#options
+    const step = maxMessages === undefined ? MOST_BETWEEN : Math.max(1, Math.floor(maxMessages * SLACK))
+    // How large messages are is not known before they come, and where the log stands is quick to tell.
+    this.#lookAt = this.#log.next + BigInt(maxBytes === undefined ? Math.min(step, MOST_BETWEEN) : 1)
+    if (maxAgeMs !== undefined) this.#lookAtMs = performance.now() + Math.max(LEAST_MS, maxAgeMs * SLACK)
   }
 
   /** The first position that stays. */
