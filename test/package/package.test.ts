@@ -42,7 +42,19 @@ describe('the main and the platform package, installed from tarballs into an emp
 
   it('installs without the platform packages that no registry has', () => {
     expect(packed.registry.missed.size).toBeGreaterThan(0)
-    for (const name of packed.registry.missed) expect(name).toMatch(/^liminal-bus-/)
+    for (const name of packed.registry.missed) expect(name).toMatch(/^(liminal-bus-|@lmdb\/|@msgpackr-extract\/)/)
+  })
+
+  it('keeps a durable channel, with the store that is prebuilt for the platform', async () => {
+    const program = `
+      import { createBus } from 'liminal-bus'
+      for (let life = 0; life < 2; life++) {
+        const bus = await createBus({ dataDir: './data', channels: [{ name: 'orders', durable: true }] })
+        console.log(String((await bus.channel('orders').publish({ life })).position))
+        await bus.close()
+      }`
+    const { stdout } = await project.node('--input-type=module', '--eval', program)
+    expect(stdout.split('\n').slice(0, 2)).toEqual(['0', '1'])
   })
 
   it('carries messages and requests between processes on the native codec, silently', async () => {

@@ -11,6 +11,7 @@ export interface Manifest {
   readonly name: string
   readonly version: string
   readonly dependencies?: Readonly<Record<string, string>>
+  readonly optionalDependencies?: Readonly<Record<string, string>>
 }
 
 /** A package to offer: its package.json and its tarball. */
@@ -86,14 +87,17 @@ export class Registry implements AsyncDisposable {
   }
 }
 
-/** The folders of all packages that a package needs at run time, from what is installed in `root`. */
+/** The folders of all packages that a package needs at run time, those for this platform included, from what is installed in `root`. */
 export function dependencyFolders(root: string): string[] {
   const found = new Map<string, string>()
   const waiting = [root]
   for (let folder = waiting.pop(); folder !== undefined; folder = waiting.pop()) {
-    for (const name of Object.keys(readManifest(folder).dependencies ?? {})) {
+    const { dependencies = {}, optionalDependencies = {} } = readManifest(folder)
+    for (const name of [...Object.keys(dependencies), ...Object.keys(optionalDependencies)]) {
       if (found.has(name)) continue
       const dependency = [folder, root].map((base) => join(base, 'node_modules', name)).find(existsSync)
+      // What is for other platforms is not installed on this one.
+      if (dependency === undefined && name in optionalDependencies) continue
       if (dependency === undefined)
         throw new LiminalError('INTERNAL', `${name}, which ${folder} needs, is not installed`)
       found.set(name, dependency)
