@@ -224,7 +224,7 @@ describe('a message that was delivered as often as it may be', () => {
   })
 
   it('goes there when its lease has ended so often, too', async () => {
-    const { bus, deliveries } = await failing({}, { leaseMs: 1_000, maxAttempts: 1 })
+    const { bus, deliveries } = await failing({ maxInFlight: 3 }, { leaseMs: 1_000, maxAttempts: 1 })
     const buried = nextSaid(CURSOR_DEAD_LETTERED)
     const [, , third] = await pull(deliveries, 3)
     await pass(500)
@@ -272,7 +272,7 @@ describe('a message that was delivered as often as it may be', () => {
   })
 
   it('stays the cursor’s while the dead-letter channel cannot take it, and is tried again', async () => {
-    const { bus, subscription, deliveries } = await failing({}, { maxAttempts: 1, deadLetter: 'grave' })
+    const { bus, subscription, deliveries } = await failing({ maxInFlight: 3 }, { maxAttempts: 1, deadLetter: 'grave' })
     const failed = nextSaid<CursorFailed>(CURSOR_DEAD_LETTER_FAILED)
     const [first, second] = await pull(deliveries, 2)
     const refusing = vi

@@ -248,53 +248,28 @@ describe('what waits in a queue', () => {
     expect([value?.value, value?.sequence, value?.attempt]).toEqual([2, 2n, 2])
   })
 
-  it('is told to its source when the subscriber ends it: nobody has seen it', async () => {
-    const unseen: unknown[] = []
+  it('is not handed out when the subscriber ends it, or its handler throws', async () => {
     const said: string[] = []
-    const { queue } = numberQueue({
-      onUnseen: (deliveries) => unseen.push(...deliveries.map(({ position, attempt }) => [position, attempt])),
-      onHandOut: (deliveries) => said.push(deliveries.map(({ position }) => `${position}`).join()),
+    const heard = {
+      onHandOut: (deliveries: readonly { readonly position: bigint | null }[]) =>
+        void said.push(deliveries.map(({ position }) => `${position}`).join()),
       onClose: () => void said.push('closed'),
-    })
+    }
+    const { queue } = numberQueue(heard)
     pushNumbers(queue, [1, 2], 0, 0)
     pushNumbers(queue, [1], 0, 1)
-    const taker = iterate(queue)
-    await taker.next()
+    await iterate(queue).next()
     await queue.subscription.close()
     await queue.subscription.close()
-    expect(unseen).toEqual([
-      [1n, 1],
-      [0n, 2],
-    ])
     expect(said).toEqual(['0', 'closed'])
     expect(queue.pending).toBe(0)
-  })
-
-  it('is told to its source when the handler throws', async () => {
-    const unseen: unknown[] = []
-    const said: string[] = []
-    const { queue } = numberQueue({
-      maxInFlight: 2,
-      handler: () => {
-        throw new Error('cannot bill this')
-      },
-      onUnseen: (deliveries) => unseen.push(...deliveries.map(({ position }) => position)),
-      onHandOut: (deliveries) => said.push(deliveries.map(({ position }) => `${position}`).join()),
-    })
-    pushNumbers(queue, [1, 2, 3, 4], 0, 0)
-    await expect(queue.subscription.closed).rejects.toThrow('cannot bill this')
-    expect(said).toEqual(['0,1'])
-    expect(unseen).toEqual([2n, 3n])
-  })
-
-  it('is not told to a source that ended it itself, or that has nothing waiting', async () => {
-    const unseen: unknown[] = []
-    const failed = numberQueue({ onUnseen: (deliveries) => unseen.push(deliveries) }).queue
-    pushNumbers(failed, [1], 0, 0)
-    failed.fail(new LiminalError('CURSOR_FENCED', 'Somebody else has it.'), 'drop')
-    await failed.subscription.close()
-    const empty = numberQueue({ onUnseen: (deliveries) => unseen.push(deliveries) }).queue
-    await empty.subscription.close()
-    expect(unseen).toEqual([])
+    const handler = (): never => {
+      throw new Error('cannot bill this')
+    }
+    const failing = numberQueue({ ...heard, maxInFlight: 2, handler }).queue
+    pushNumbers(failing, [1, 2, 3, 4], 0, 0)
+    await expect(failing.subscription.closed).rejects.toThrow('cannot bill this')
+    expect(said).toEqual(['0', 'closed', '0,1', 'closed'])
+    expect(failing.pending).toBe(0)
   })
 })

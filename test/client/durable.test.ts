@@ -4,6 +4,7 @@ import {
   ACCEPT_CHECKPOINT,
   ACCEPT_EXTEND,
   ACCEPT_ONE,
+  ACCEPT_TAKEN,
   ACK_POSITION,
   ALL_CAPABILITIES,
   Capability,
@@ -34,7 +35,10 @@ function accept(streamId: number, referencedMessageId: string, flags = 0): Frame
 }
 
 async function take(subscription: Subscription<number>, count: number): Promise<Delivery<number>[]> {
-  const iterator = subscription[Symbol.asyncIterator]()
+  return pull(subscription[Symbol.asyncIterator](), count)
+}
+
+async function pull(iterator: AsyncIterator<Delivery<number>>, count: number): Promise<Delivery<number>[]> {
   const taken: Delivery<number>[] = []
   while (taken.length < count) taken.push((await iterator.next()).value)
   return taken
@@ -64,8 +68,8 @@ describe('a subscription to a log', () => {
       'orders\0{"from":"earliest"}',
       'orders\0{"from":{"position":"7"}}',
       'orders\0{"from":{"time":1000}}',
-      'orders\0{"from":"latest","checkpoint":{"every":5},"leaseMs":50,"maxAttempts":3,"deadLetter":"dead","cursor":"billing","accept":"each"}',
-      'orders\0{"from":"latest","cursor":"audit"}',
+      'orders\0{"from":"latest","checkpoint":{"every":5},"leaseMs":50,"maxAttempts":3,"deadLetter":"dead","leaseBegins":"taken","cursor":"billing","accept":"each"}',
+      'orders\0{"from":"latest","leaseBegins":"taken","cursor":"audit"}',
       'orders',
     ])
   })
@@ -127,8 +131,62 @@ describe('what is said of deliveries', () => {
     first.accept()
     second.accept()
     expect(await peer.next()).toEqual(accept(streamId, '2'))
+    expect(await peer.next()).toEqual(accept(streamId, '1.1', ACCEPT_TAKEN))
     again.accept()
     expect(await peer.next()).toEqual(accept(streamId, '1.1'))
+  })
+
+  it('begins, for a cursor, with what the subscriber has: told once a turn, unless it is accepted by then', async () => {
+    const { bus, peer } = await pair()
+    const subscription = bus.channel<number>('orders').subscribe({ cursor: 'billing', accept: 'explicit' })
+    const { streamId } = await subscribed(peer)
+    for (let position = 0; position < 6; position++) peer.send(logged(streamId, position))
+    const iterator = subscription[Symbol.asyncIterator]()
+    const [, , third] = await pull(iterator, 3)
+    expect(await peer.next()).toEqual(accept(streamId, '3', ACCEPT_TAKEN))
+    const [, fifth] = await pull(iterator, 2)
+    third.accept()
+    expect(await peer.next()).toEqual(accept(streamId, '3'))
+    expect(await peer.next()).toEqual(accept(streamId, '5', ACCEPT_TAKEN))
+    const [sixth] = await pull(iterator, 1)
+    sixth.accept()
+    expect(await peer.next()).toEqual(accept(streamId, '6'))
+    fifth.accept()
+    await settled(peer)
+  })
+
+  it('says what the subscriber has before it leaves, and before a lease begins anew', async () => {
+    const { bus, peer } = await pair()
+    const subscription = bus.channel<number>('orders').subscribe({ cursor: 'billing', accept: 'each' })
+    const { streamId } = await subscribed(peer)
+    for (let position = 0; position < 3; position++) peer.send(logged(streamId, position))
+    const iterator = subscription[Symbol.asyncIterator]()
+    const [first, second] = await pull(iterator, 2)
+    second.extend()
+    first.accept()
+    await pull(iterator, 1)
+    const closed = subscription.close()
+    expect(await peer.next()).toEqual(accept(streamId, '2', ACCEPT_TAKEN))
+    expect(await peer.next()).toEqual(accept(streamId, '2', ACCEPT_EXTEND))
+    expect(await peer.next()).toEqual(accept(streamId, '1', ACCEPT_ONE))
+    expect(await peer.next()).toEqual(accept(streamId, '3', ACCEPT_TAKEN))
+    peer.send(await peer.expect('Unsubscribe'))
+    await closed
+  })
+
+  it('is said before each delivery where attempts are limited, and what was accepted before it', async () => {
+    const { bus, peer } = await pair()
+    const cursor = { name: 'billing', maxAttempts: 3 }
+    const subscription = bus.channel<number>('orders').subscribe({ cursor })
+    const { streamId } = await subscribed(peer)
+    peer.send(logged(streamId, 0), logged(streamId, 1), logged(streamId, 2))
+    await take(subscription, 2)
+    for (const [id, flags] of [
+      ['1', ACCEPT_TAKEN],
+      ['1', 0],
+      ['2', ACCEPT_TAKEN],
+    ] as const)
+      expect(await peer.next()).toEqual(accept(streamId, id, flags))
   })
 
   it('is told one by one if each is accepted for itself', async () => {
@@ -165,6 +223,7 @@ describe('what is said of deliveries', () => {
     second.reject({ delayMs: 250 })
     third.reject({ delayMs: 250, reason: 'busy' })
     fourth.accept()
+    expect(await peer.next()).toEqual(accept(streamId, '4', ACCEPT_TAKEN))
     expect(await peer.next()).toEqual(accept(streamId, '1', ACCEPT_EXTEND))
     const rejection = { flags: 0, streamId }
     expect(await peer.next()).toEqual({
@@ -315,12 +374,12 @@ describe('after a reconnect', () => {
     peer.send(logged(streamId, 0), logged(streamId, 1))
     const iterator = subscription[Symbol.asyncIterator]()
     const first = (await iterator.next()).value
-    await settled(peer)
+    expect(await peer.next()).toEqual(accept(streamId, '1', ACCEPT_TAKEN))
     peer.kill()
     const second = await server.connection()
     await second.accept()
     const again = await subscribed(second)
-    expect(again.channel).toBe('orders\0{"from":"latest","cursor":"billing"}')
+    expect(again.channel).toBe('orders\0{"from":"latest","leaseBegins":"taken","cursor":"billing"}')
     await settled(second)
     // The cursor has it again: what is said of its earlier attempt is for nobody.
     first.accept()

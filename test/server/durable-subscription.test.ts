@@ -1,10 +1,11 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { coreOf } from '../../ts/bus/index.ts'
 import { MemoryStore } from '../../ts/durability/index.ts'
 import {
   ACCEPT_CHECKPOINT,
   ACCEPT_EXTEND,
   ACCEPT_ONE,
+  ACCEPT_TAKEN,
   CONFIRM,
   type Frame,
   ReasonCode,
@@ -48,6 +49,18 @@ async function delivered(peer: RawPeer, count: number): Promise<string[]> {
     seen.push(`${frame.deliverySeq}.${frame.flags}:${textOf(frame)}`)
   }
   return seen
+}
+
+let clocks = 0
+
+/** Leases of 20 ms that have begun are over: those of another cursor, which begin now, tell. */
+async function endOfLeases(server: BusServer): Promise<void> {
+  const clock = await extendedPeer(server)
+  clock.send(subscribe({ from: 'earliest', cursor: `clock-${clocks++}`, leaseMs: 20 }))
+  await clock.expect('SubscribeAck')
+  expect((await delivered(clock, 6)).filter((delivery) => delivery.includes('.1:'))).toHaveLength(3)
+  clock.send({ type: 'Disconnect', flags: 0, streamId: 0 })
+  await clock.ended
 }
 
 function logOf(server: BusServer) {
@@ -249,15 +262,73 @@ describe('a subscription with a cursor', () => {
     peer.send(subscribe({ from: 'earliest', cursor: 'billing', leaseMs: 20 }, 1, 2))
     await peer.expect('SubscribeAck')
     await delivered(peer, 2)
-    // The leases of another cursor tell when those of this one are over.
-    const clock = await extendedPeer(server)
-    clock.send(subscribe({ from: 'earliest', cursor: 'clock', leaseMs: 20 }))
-    await clock.expect('SubscribeAck')
-    expect((await delivered(clock, 6)).filter((delivery) => delivery.includes('.1:'))).toHaveLength(3)
+    await endOfLeases(server)
     expect(await peer.rest()).toEqual([])
     // Late, but it was done.
     peer.send(answer('Accept', '2'))
     expect(await delivered(peer, 1)).toEqual(['3.0:2'])
+  })
+
+  it('has leases from when it says that it took the deliveries, where it said that it would', async () => {
+    const server = await start()
+    await publish(server, 0, 1, 2)
+    const peer = await extendedPeer(server)
+    peer.send(subscribe({ from: 'earliest', cursor: 'billing', leaseMs: 20, leaseBegins: 'taken' }, 1, 2))
+    await peer.expect('SubscribeAck')
+    await delivered(peer, 2)
+    await endOfLeases(server)
+    expect(await peer.rest()).toEqual([])
+    // Also what was never sent, and what was told before.
+    for (const id of ['1', '1', '9', 'x']) peer.send(answer('Accept', id, ACCEPT_TAKEN))
+    // Its lease ends, and it takes no room any more.
+    expect(await delivered(peer, 1)).toEqual(['1.1:0'])
+    await endOfLeases(server)
+    expect(await peer.rest()).toEqual([])
+    peer.send(answer('Accept', '1.1', ACCEPT_TAKEN))
+    expect((await delivered(peer, 2)).toSorted()).toEqual(['1.2:0', '2.1:1'])
+    // Late, and all before it too: 2.1 came after 1.1.
+    peer.send(answer('Accept', '1.2'))
+    expect(await delivered(peer, 1)).toEqual(['3.0:2'])
+  })
+
+  it('costs an attempt of what was taken in hand and of nothing else, however it ends', async () => {
+    const ends: Record<string, (server: BusServer, peer: RawPeer, subscriptionId: bigint) => Promise<unknown>> = {
+      unsubscribed: (_server, peer, subscriptionId) => {
+        peer.send({ type: 'Unsubscribe', flags: CONFIRM, streamId: 1, subscriptionId })
+        return peer.expect('Unsubscribe')
+      },
+      disconnected: (_server, peer) => {
+        peer.send({ type: 'Disconnect', flags: 0, streamId: 0 })
+        return peer.ended
+      },
+      died: (server, peer) => {
+        peer.destroy()
+        return vi.waitFor(() => expect(server.sessions).toEqual([]))
+      },
+    }
+    for (const [how, end] of Object.entries(ends)) {
+      const server = await start()
+      await publish(server, 0, 1, 2, 3)
+      const cursor = { from: 'earliest', cursor: 'billing', maxAttempts: 2, leaseBegins: 'taken', accept: 'each' }
+      const peer = await extendedPeer(server)
+      peer.send(subscribe(cursor))
+      const { subscriptionId } = await peer.expect('SubscribeAck')
+      await delivered(peer, 4)
+      peer.send(answer('Accept', '2', ACCEPT_TAKEN))
+      await end(server, peer, subscriptionId)
+      const next = await extendedPeer(server)
+      next.send(subscribe(cursor))
+      await next.expect('SubscribeAck')
+      const seen: string[] = []
+      // One of the two may be what it died of: they come one by one.
+      for (const atOnce of how === 'died' ? [1, 1, 2] : [4]) {
+        const together = await delivered(next, atOnce)
+        expect(await next.rest()).toEqual([])
+        for (const delivery of together) next.send(answer('Accept', delivery.split(':')[0], ACCEPT_ONE))
+        seen.push(...together)
+      }
+      expect(seen).toEqual(['1.1:0', '2.1:1', '3.0:2', '4.0:3'])
+    }
   })
 
   it('goes on where another one left it, and loses it to a newer one', async () => {

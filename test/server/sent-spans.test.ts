@@ -8,7 +8,7 @@ describe('what was sent and not answered', () => {
     sent.sent(11, 5, 0)
     sent.sent(16, 5, 0)
     sent.sent(100, 2, 0)
-    expect(sent.takeThrough(13, 0)).toEqual([{ sequence: 11, count: 3, flags: 0, answered: false }])
+    expect(sent.takeThrough(13, 0)).toEqual([{ sequence: 11, count: 3, flags: 0, answered: false, taken: false }])
     expect(sent.outstanding).toBe(9)
     // Taken already, never sent, and sent with other flags.
     for (const [sequence, flags] of [
@@ -50,6 +50,36 @@ describe('what was sent and not answered', () => {
       [4, 1],
     ])
     expect(sent.outstanding).toBe(0)
+  })
+
+  it('is taken in hand in the same order, however it is told', () => {
+    const sent = new SentSpans()
+    sent.sent(11, 4, 0)
+    sent.sent(15, 2, 1)
+    const newly = (sequence: number, flags: number): string[] =>
+      sent.taken(sequence, flags).map((span) => `${span.sequence}+${span.count}.${span.flags}`)
+    expect(newly(12, 0)).toEqual(['11+2.0'])
+    expect(newly(12, 0)).toEqual([])
+    expect(newly(11, 0)).toEqual([])
+    expect(newly(13, 0)).toEqual(['13+1.0'])
+    sent.takeOne(14, 0, true)
+    sent.sent(17, 1, 1)
+    expect(newly(15, 1)).toEqual(['15+1.1'])
+    expect(newly(14, 0)).toEqual([])
+    expect(newly(99, 0)).toEqual([])
+    expect(sent.outstanding).toBe(6)
+    expect(newly(17, 1)).toEqual(['16+2.1'])
+    expect(sent.takeThrough(17, 1).map(({ sequence, count }) => [sequence, count])).toEqual([
+      [11, 3],
+      [15, 3],
+    ])
+  })
+
+  it('costs a span and not one for each that is taken', () => {
+    const sent = new SentSpans()
+    sent.sent(1, 10_000, 0)
+    for (let sequence = 1; sequence <= 9_999; sequence++) expect(sent.taken(sequence, 0)).toHaveLength(1)
+    expect(sent.takeThrough(10_000, 0)).toHaveLength(2)
   })
 
   it('remembers only so much of what was handed back behind one that is never answered', () => {

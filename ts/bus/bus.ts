@@ -176,8 +176,8 @@ export interface SendCounts {
 
 export interface SubscribeOptions {
   /**
-   * Deliveries handed out and not yet accepted, at most. At least 1. Default 16,384 (iterator) or 65,536 (handler). With a cursor 16,384 at most, and 256 by default, or 16 with `maxAttempts`: on a remote bus the leases of
-   * deliveries run while they wait, and after a crash all of them have an attempt more.
+   * Deliveries handed out and not yet accepted, at most. At least 1. Default 16,384 (iterator) or 65,536 (handler). With a cursor 16,384 at most, and 256 by default; with `maxAttempts` 16, and 1 if that
+   * is 1: a crash of the bus costs all of them an attempt.
    */
   maxInFlight?: number
   /**
@@ -213,8 +213,7 @@ export interface CursorOptions {
    */
   readonly checkpoint?: 'message' | 'explicit' | { readonly every: number; readonly withinMs?: number }
   /**
-   * Milliseconds that a delivery may stay unaccepted before it is delivered again, with a higher attempt. They begin when the loop or the handler gets it; on a remote bus when the server sends it.
-   * Default 30,000.
+   * Milliseconds that a delivery may stay unaccepted before it is delivered again, with a higher attempt. They begin when the loop or the handler gets it, on a remote bus too. Default 30,000.
    */
   readonly leaseMs?: number
   /** Deliveries of one message at most, at least 1; after that it goes to the dead-letter channel and counts as accepted. Default: no limit. */

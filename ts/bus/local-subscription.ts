@@ -7,7 +7,7 @@ import { type PackedDelivery, partsOfMark } from './delivery.ts'
 import type { LocalContext } from './local-context.ts'
 import { LocalSink } from './local-sink.ts'
 import type { SubscribeSettings } from './subscribe-arguments.ts'
-import { SubscriptionQueue } from './subscription-queue.ts'
+import { MOST_UNANSWERED, SubscriptionQueue } from './subscription-queue.ts'
 
 /** Subscribes to a channel of a bus in this process. What prevents it ends the subscription: `ready()`, `closed` and the iterator say so. */
 export function subscribeLocally<T>(
@@ -55,9 +55,6 @@ function subscribePlain<T>(
   }
   return queue.subscription
 }
-
-/** Deliveries of a cursor that were handed out and not answered at most, also long after their leases: their marks are kept. */
-const MOST_UNANSWERED = 65_536
 
 /**
  * What is handed out, accepted, handed back and extended goes to the cursor, which redelivers the rest. What waits in the queue has no lease, and nobody saw it: when the subscription ends it is

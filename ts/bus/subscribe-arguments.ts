@@ -18,9 +18,9 @@ export interface SubscribeSettings<T> {
 
 const ITERATOR_MAX_IN_FLIGHT = 16_384
 const HANDLER_MAX_IN_FLIGHT = 65_536
-/** What waits behind a connection has a lease that runs, and after a crash it counts as attempted. */
+/** What is in flight is delivered again after a crash. */
 const CURSOR_MAX_IN_FLIGHT = 256
-/** A message that brings its consumer down costs an attempt of all that is in flight beside it: where attempts are limited there is less of it. */
+/** A message that brings its bus down costs an attempt of all that is in flight beside it: where attempts are limited there is less of it, and with a single attempt nothing. */
 const LIMITED_MAX_IN_FLIGHT = 16
 /** What a Subscribe frame can say: a u32. */
 const LARGEST_MAX_IN_FLIGHT = 0xffff_ffff
@@ -39,11 +39,7 @@ export function subscribeArguments<T>(
   checkKnownOptions('options', options, SUBSCRIBE_OPTIONS)
   checkInteger('maxInFlight', options.maxInFlight, 1)
   const plain = handler === null ? ITERATOR_MAX_IN_FLIGHT : HANDLER_MAX_IN_FLIGHT
-  const cursorFallback =
-    typeof options.cursor === 'object' && options.cursor?.maxAttempts !== undefined
-      ? LIMITED_MAX_IN_FLIGHT
-      : CURSOR_MAX_IN_FLIGHT
-  const fallback = options.cursor === undefined ? plain : cursorFallback
+  const fallback = options.cursor === undefined ? plain : inFlightOf(options.cursor)
   const { maxInFlight = fallback, accept = 'auto', acceptedSchemas = [], signal } = options
   if (maxInFlight > LARGEST_MAX_IN_FLIGHT) {
     throw invalidArgument('maxInFlight', `at most ${LARGEST_MAX_IN_FLIGHT}`, maxInFlight)
@@ -76,6 +72,12 @@ export function startOf(argument: string, start: StartPosition | undefined): Ter
     }
   }
   throw invalidArgument(argument, "'latest', 'earliest', { position } or { time }", start)
+}
+
+function inFlightOf(cursor: string | CursorOptions): number {
+  const maxAttempts = typeof cursor === 'object' ? cursor?.maxAttempts : undefined
+  if (maxAttempts === undefined) return CURSOR_MAX_IN_FLIGHT
+  return maxAttempts === 1 ? 1 : LIMITED_MAX_IN_FLIGHT
 }
 
 function cursorOf(cursor: string | CursorOptions): CursorTerms {

@@ -38,8 +38,6 @@ export interface SubscriptionQueueOptions<T> {
   readonly onCheckpoint?: (() => Promise<void>) | null
   /** Hears what is handed out, before the subscriber has it. */
   readonly onHandOut?: ((deliveries: readonly PackedDelivery<T>[]) => void) | null
-  /** Hears what was waiting when the subscriber ended it or its handler threw, before {@link onClose}: nobody will ever see it. */
-  readonly onUnseen?: ((deliveries: readonly PackedDelivery<T>[]) => void) | null
   /** Hears that {@link SubscriptionQueue.pending} fell. */
   readonly onTake: (() => void) | null
   /**
@@ -49,6 +47,9 @@ export interface SubscriptionQueueOptions<T> {
    */
   readonly onClose: () => void | Promise<void>
 }
+
+/** Deliveries of a cursor that were handed out and not answered at most, also long after their leases: their marks are kept. */
+export const MOST_UNANSWERED = 65_536
 
 const NOTHING: readonly never[] = []
 /** Numbers that are remembered of a delivery: ordinal, mark, epoch. */
@@ -185,7 +186,7 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
       this.#warn('the handler of a subscription that had ended threw', error, '')
       return
     }
-    this.#dropWaiting()
+    this.#ring.clear()
     this.#state = { is: 'failed', error }
     this.#leave(error)
     this.#warnIfUnseen(error)
@@ -321,8 +322,7 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
   #end(whyNotReady: LiminalError): Promise<void> {
     if (this.#closing !== null) return this.#closing
     const wasOpen = this.#state.is === 'open'
-    if (wasOpen) this.#dropWaiting()
-    else this.#ring.clear()
+    this.#ring.clear()
     if (this.#state.is !== 'failed') this.#state = { is: 'closed' }
     if (wasOpen) {
       this.#closed.resolve()
@@ -332,12 +332,6 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
     this.#closing = closing
     this.#consumer.wake()
     return closing
-  }
-
-  #dropWaiting(): void {
-    const { onUnseen } = this.#options
-    if (onUnseen === null || onUnseen === undefined || this.#ring.size === 0) this.#ring.clear()
-    else onUnseen(this.#ring.take(this.#ring.size, this.#handedOut + 1))
   }
 
   #closeSource(): Promise<void> {

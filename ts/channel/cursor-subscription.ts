@@ -20,6 +20,11 @@ export class CursorSubscription implements ChannelSubscription {
     return this.#session.ready
   }
 
+  /** See CursorSession.inFlight. */
+  get inFlight(): number {
+    return this.#session.inFlight
+  }
+
   /** A message, and all handed out before it, are accepted; not what was handed back. */
   accept(position: bigint, attempt?: number): void {
     this.#session.accept(position, attempt)
@@ -40,11 +45,6 @@ export class CursorSubscription implements ChannelSubscription {
     this.#session.seen(position, count)
   }
 
-  /** The subscriber will never see a delivery that waited for it: its attempt does not count, and the next owner gets it. See CursorSession.giveBack. */
-  giveBack(position: bigint, attempt?: number): void {
-    this.#session.giveBack(position, attempt)
-  }
-
   /** The lease of a delivery begins anew. */
   extend(position: bigint, attempt?: number): void {
     this.#session.extend(position, attempt)
@@ -60,10 +60,10 @@ export class CursorSubscription implements ChannelSubscription {
     this.close().catch(() => {})
   }
 
-  /** Gives the cursor up; resolves once what was accepted is written down. Idempotent. @throws LiminalError see CursorSession.close. */
-  close(): Promise<void> {
+  /** Gives the cursor up; resolves once what was accepted is written down. Idempotent. See CursorSession.close. @throws LiminalError as that does. */
+  close(how: 'left' | 'died' = 'left'): Promise<void> {
     this.#left(this)
-    return this.#session.close()
+    return this.#session.close(how)
   }
 
   /** The channel has ended, and the subscription with it. */

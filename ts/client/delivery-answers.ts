@@ -5,6 +5,7 @@ import {
   ACCEPT_CHECKPOINT,
   ACCEPT_EXTEND,
   ACCEPT_ONE,
+  ACCEPT_TAKEN,
   type Accept,
   Capability,
   codeOf,
@@ -25,6 +26,8 @@ export interface AnswerTerms {
   readonly logged: boolean
   /** Whether a cursor moves on by them. */
   readonly cursor: boolean
+  /** Whether that counts attempts: then the server knows of each delivery before its subscriber has it, because that may be the end of this process. */
+  readonly limitsAttempts: boolean
   readonly acceptsEach: boolean
   /** Deliveries that the subscription had before this connection: their ordinals come first. */
   readonly before: number
@@ -38,6 +41,11 @@ export class DeliveryAnswers {
   readonly #credit: Credit | null
   /** Of those accepted one by one. */
   #acceptedCount = 0
+  /** The last delivery that the subscriber has and the server was not told of; 0: none. */
+  #taken = 0
+  #tellsTaken = false
+  /** The last delivery that was accepted with those before it. */
+  #lastAccepted = 0
   readonly #checkpoints = new Map<string, Deferred<void>>()
   #lastCheckpoint = 0
   #live = true
@@ -47,7 +55,7 @@ export class DeliveryAnswers {
     this.#terms = terms
     const { window, cursor } = terms
     const counts = this.isPaced && !this.#tellsEach
-    this.#credit = counts ? new Credit(window, (mark) => this.#accept(0, mark), cursor) : null
+    this.#credit = counts ? new Credit(window, (mark) => this.#acceptThrough(mark), cursor) : null
   }
 
   /** Whether the server waits for answers before it sends more. */
@@ -58,6 +66,23 @@ export class DeliveryAnswers {
   /** Deliveries came: the newest has this ordinal. */
   received(ordinal: number): void {
     this.#credit?.received(ordinal - this.#terms.before)
+  }
+
+  /** The subscriber gets deliveries, in order, up to this one. */
+  handedOut(mark: number): void {
+    if (!this.#terms.cursor) return
+    this.#taken = mark
+    if (this.#terms.limitsAttempts) {
+      this.flush()
+      this.#connection.outbox.flush()
+    } else if (!this.#tellsTaken) {
+      this.#tellsTaken = true
+      // Leases are longer than a turn.
+      setImmediate(() => {
+        this.#tellsTaken = false
+        this.flush()
+      })
+    }
   }
 
   /** One delivery was accepted, or all up to it, as the terms say. */
@@ -86,7 +111,9 @@ export class DeliveryAnswers {
 
   /** A delivery takes longer. */
   extended(mark: number): void {
-    if (this.#terms.cursor) this.#accept(ACCEPT_EXTEND, mark)
+    if (!this.#terms.cursor) return
+    this.flush()
+    this.#accept(ACCEPT_EXTEND, mark)
   }
 
   /** Asks for what was accepted to be written down. @throws LiminalError `CONNECTION_LOST`, `TIMEOUT`, or what the server says. */
@@ -113,9 +140,12 @@ export class DeliveryAnswers {
     else waiting.reject(failureOf(frame.reason))
   }
 
-  /** Tells what was accepted and not told yet. */
+  /** Tells what was accepted, and what is in the subscriber's hands, as far as it was not told yet. */
   flush(): void {
     this.#credit?.flush()
+    const taken = this.#taken
+    this.#taken = 0
+    if (taken !== 0 && taken !== this.#lastAccepted) this.#accept(ACCEPT_TAKEN, taken)
   }
 
   /** Nothing is told any more. @param error what a checkpoint that is underway fails with. */
@@ -131,6 +161,11 @@ export class DeliveryAnswers {
 
   get #isOpen(): boolean {
     return this.#live && this.#connection.open
+  }
+
+  #acceptThrough(mark: number): void {
+    this.#lastAccepted = mark
+    this.#accept(0, mark)
   }
 
   #accept(flags: number, mark: number): void {

@@ -1,5 +1,6 @@
 import {
   DeliveryBlock,
+  MOST_UNANSWERED,
   partsOfMark,
   type SubscribeSettings,
   type Subscription,
@@ -78,7 +79,8 @@ class RemoteSubscription implements StreamOwner, Restorable {
     this.queue = new SubscriptionQueue<unknown>({
       channel,
       payload,
-      maxInFlight,
+      // The server gives no more than the window of a cursor, in which a lease that ended makes room.
+      maxInFlight: cursor === null ? maxInFlight : MOST_UNANSWERED,
       accept,
       signal,
       handler,
@@ -95,6 +97,13 @@ class RemoteSubscription implements StreamOwner, Restorable {
         if (epoch === this.#epoch) this.#answers?.extended(mark)
       },
       onCheckpoint: cursor === null ? null : () => this.#checkpoint(),
+      onHandOut:
+        cursor === null
+          ? null
+          : (deliveries) => {
+              const { mark, epoch } = deliveries[deliveries.length - 1]
+              if (epoch === this.#epoch) this.#answers?.handedOut(mark)
+            },
       onTake: () => this.#reportWaiting(),
       onClose: () => this.#close(),
     })
@@ -165,7 +174,8 @@ class RemoteSubscription implements StreamOwner, Restorable {
         `Subscribing to '${this.channel}' ${cursor === null ? 'from a position' : 'as a cursor'}`,
       )
     }
-    const terms = { from, cursor, acceptsEach: accept === 'each' && handler === null }
+    const leasing = cursor === null ? null : ({ ...cursor, leaseBegins: 'taken' } as const)
+    const terms = { from, cursor: leasing, acceptsEach: accept === 'each' && handler === null }
     const channel = isDurable ? withSubscribeTerms(this.channel, terms) : this.channel
     this.#connection = connection
     this.#stream = connection.streams.open(this)
@@ -196,6 +206,7 @@ class RemoteSubscription implements StreamOwner, Restorable {
       window: maxInFlight,
       logged: isLogged,
       cursor: cursor !== null,
+      limitsAttempts: cursor?.maxAttempts !== undefined,
       acceptsEach: accept === 'each' && handler === null,
       before: this.queue.pushed,
     })

@@ -45,6 +45,11 @@ export const NO_POSITION = 0xffff_ffff_ffff_ffffn
 export const ACCEPT_ONE = 0x80
 /** On Accept, extension `DURABLE`: not done yet; the lease of this delivery begins anew. */
 export const ACCEPT_EXTEND = 0x40
+/**
+ * On Accept, extension `DURABLE`: this delivery, and all that were sent before it, are in the subscriber's hands: their leases begin. For a cursor whose terms say
+ * `leaseBegins: 'taken'`. Accepts nothing.
+ */
+export const ACCEPT_TAKEN = 0x10
 /** On Accept, extension `DURABLE`: write down how far the cursor is, and echo this frame when that is durable. Accepts nothing itself. */
 export const ACCEPT_CHECKPOINT = 0x20
 /** On SubscribeAck, extension `DURABLE`: the channel is durable, and deliveries are numbered by their positions. */

@@ -14,6 +14,8 @@ export interface CursorTerms {
   readonly name: string
   readonly checkpoint?: TermsCheckpoint | undefined
   readonly leaseMs?: number | undefined
+  /** `'taken'`: when the peer says that its subscriber has the delivery; what it never had costs no attempt. Left out: when the delivery is sent. */
+  readonly leaseBegins?: 'taken' | undefined
   readonly maxAttempts?: number | undefined
   readonly deadLetter?: string | undefined
 }
@@ -30,8 +32,8 @@ export interface SubscribeTerms {
 const SEPARATOR = '\0'
 const DEFAULTS: SubscribeTerms = { from: 'latest', cursor: null, acceptsEach: false }
 const MAX_U64 = 0xffff_ffff_ffff_ffffn
-const MEMBERS = ['from', 'cursor', 'checkpoint', 'leaseMs', 'maxAttempts', 'deadLetter', 'accept'] as const
-const OF_CURSORS = ['checkpoint', 'leaseMs', 'maxAttempts', 'deadLetter'] as const
+const OF_CURSORS = ['checkpoint', 'leaseMs', 'leaseBegins', 'maxAttempts', 'deadLetter'] as const
+const MEMBERS = ['from', 'cursor', 'accept', ...OF_CURSORS] as const
 
 /** The channel field of a Subscribe with terms: the name alone where they are the defaults. @throws LiminalError `INVALID_ARGUMENT`: they are longer than a frame may say. */
 export function withSubscribeTerms(channel: string, terms: SubscribeTerms): string {
@@ -94,18 +96,20 @@ function startOf(value: unknown): TermsStart {
 }
 
 function cursorOf(fields: Fields): CursorTerms | null {
-  const { cursor: name, checkpoint, leaseMs, maxAttempts, deadLetter } = fields
+  const { cursor: name, checkpoint, leaseMs, leaseBegins, maxAttempts, deadLetter } = fields
   if (name === undefined) {
     const stray = OF_CURSORS.find((member) => fields[member] !== undefined)
     if (stray !== undefined) throw invalid(`'${stray}' needs a 'cursor'`)
     return null
   }
   if (typeof name !== 'string') throw wrong('cursor', 'text')
+  if (leaseBegins !== undefined && leaseBegins !== 'taken') throw wrong('leaseBegins', "'taken', or left out")
   if (deadLetter !== undefined && typeof deadLetter !== 'string') throw wrong('deadLetter', 'text')
   return {
     name,
     checkpoint: checkpoint === undefined ? undefined : checkpointOf(checkpoint),
     leaseMs: countOf('leaseMs', leaseMs),
+    leaseBegins,
     maxAttempts: countOf('maxAttempts', maxAttempts),
     deadLetter,
   }

@@ -1,3 +1,4 @@
+import { MOST_UNANSWERED } from '../bus/index.ts'
 import type { CursorSubscription, Logged, MessageRun, Sink } from '../channel/index.ts'
 import type { FrameRows } from '../codec/index.ts'
 import { LiminalError } from '../errors.ts'
@@ -5,6 +6,7 @@ import {
   ACCEPT_CHECKPOINT,
   ACCEPT_EXTEND,
   ACCEPT_ONE,
+  ACCEPT_TAKEN,
   type Accept,
   type Defer,
   type Reject,
@@ -28,6 +30,8 @@ export interface LogSubscriptionOptions {
   readonly window: number | null
   /** Whether deliveries are accepted one by one. */
   readonly acceptsEach: boolean
+  /** Whether the peer says what it has taken. A delivery whose lease has ended takes no room in the window then: it was looked at, and forgotten. */
+  readonly tellsTaken: boolean
   /** Ended from this side: its channel closed, or its cursor was taken. */
   readonly onEnded: (subscription: SessionLogSubscription, error: LiminalError) => void
 }
@@ -128,6 +132,10 @@ export class SessionLogSubscription implements Sink {
     const named = deliveryIn(frame.referencedMessageId)
     if (named === null) return
     const { sequence, flags } = named
+    if ((frame.flags & ACCEPT_TAKEN) !== 0) {
+      for (const span of this.#sent.taken(sequence, flags)) this.#cursor?.seen(BigInt(span.sequence - 1), span.count)
+      return
+    }
     if ((frame.flags & ACCEPT_EXTEND) !== 0) {
       if (this.#sent.has(sequence, flags)) this.#cursor?.extend(BigInt(sequence - 1), attemptOf(flags))
     } else if ((frame.flags & ACCEPT_ONE) !== 0) {
@@ -164,8 +172,12 @@ export class SessionLogSubscription implements Sink {
   }
 
   get #allowance(): number {
-    const { window } = this.#options
-    return window === null ? Number.POSITIVE_INFINITY : Math.max(0, window - this.#sent.outstanding)
+    const { window, tellsTaken } = this.#options
+    if (window === null) return Number.POSITIVE_INFINITY
+    const { outstanding } = this.#sent
+    if (this.#cursor === null || !tellsTaken) return Math.max(0, window - outstanding)
+    const inFlight = Math.min(outstanding, this.#cursor.inFlight)
+    return Math.max(0, Math.min(window - inFlight, MOST_UNANSWERED - outstanding))
   }
 
   async #checkpoint(frame: Accept): Promise<void> {

@@ -12,6 +12,8 @@ interface Sent {
   readonly flags: number
   /** It was handed back: it takes no room, and is here to be found by what is accepted up to it. */
   readonly answered: boolean
+  /** The peer said that its subscriber has it. */
+  readonly taken: boolean
 }
 
 /** Handed back deliveries that are remembered, in spans: behind one that nobody answers there may be any number. */
@@ -35,11 +37,33 @@ export class SentSpans {
   sent(sequence: number, count: number, flags: number): void {
     this.#outstanding += count
     const last = this.#spans.at(-1)
-    if (last !== undefined && !last.answered && last.flags === flags && last.sequence + last.count === sequence) {
-      last.count += count
+    const goesOn = last !== undefined && !last.answered && !last.taken && last.flags === flags
+    if (goesOn && last.sequence + last.count === sequence) last.count += count
+    else this.#spans.push({ sequence, count, flags, answered: false, taken: false })
+  }
+
+  /** The peer's subscriber has a delivery, and all that were sent before it; nothing if it is not there. Returns those that it was not known to have, and did not answer. */
+  taken(sequence: number, flags: number): readonly Span[] {
+    const index = this.#find(sequence, flags, false)
+    if (index < 0 || this.#spans[index].taken) return []
+    let first = index
+    // All before one that was taken are: they are taken in order.
+    while (first > 0 && !this.#spans[first - 1].taken) first--
+    const last = this.#spans[index]
+    const count = sequence - last.sequence + 1
+    const newly = [...this.#spans.slice(first, index), { ...last, count }].map((span) => ({ ...span, taken: true }))
+    const rest = count < last.count ? [{ ...last, sequence: sequence + 1, count: last.count - count }] : []
+    const before = this.#spans[first - 1]
+    const [next, ...others] = newly
+    const joins = before !== undefined && !before.answered && !next.answered && before.flags === next.flags
+    // One by one is how many are taken, and they are not to be a span each.
+    if (joins && before.sequence + before.count === next.sequence) {
+      before.count += next.count
+      this.#spans.splice(first, index - first + 1, ...others, ...rest)
     } else {
-      this.#spans.push({ sequence, count, flags, answered: false })
+      this.#spans.splice(first, index - first + 1, ...newly.map((span) => ({ ...span })), ...rest)
     }
+    return newly.filter(({ answered }) => !answered)
   }
 
   /** Takes out a delivery and all that were sent before it; nothing if it is not there. Returns those without an answer. */
@@ -76,7 +100,7 @@ export class SentSpans {
     const before = sequence - span.sequence
     const after = span.count - before - 1
     if (before > 0) parts.push({ ...span, count: before })
-    if (keep) parts.push({ sequence, count: 1, flags, answered: true })
+    if (keep) parts.push({ ...span, sequence, count: 1, answered: true })
     if (after > 0) parts.push({ ...span, sequence: sequence + 1, count: after })
     this.#spans.splice(index, 1, ...parts)
     this.#outstanding--

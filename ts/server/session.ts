@@ -194,7 +194,7 @@ export class Session implements SessionContext {
     this.#exchange?.responders.withdrawAll()
     this.#work?.workers.withdrawAll()
     this.#setTimer(CREDIT_PATIENCE_MS, () => {
-      this.#subscriptions.closeAll()
+      this.#subscriptions.closeAll('left')
       this.settled()
     })
     this.settled()
@@ -330,7 +330,7 @@ export class Session implements SessionContext {
 
   /** The peer sends no more, and may still read: it gets the answers to what it sent, then the connection ends. */
   #peerEnded(): void {
-    this.#subscriptions.closeAll()
+    this.#subscriptions.closeAll('died')
     // It said no Disconnect: whoever worked there may be dead, and nobody could tell later.
     this.#work?.gone(ENDED)
     this.#exchange?.responders.gone(ENDED)
@@ -381,7 +381,7 @@ export class Session implements SessionContext {
     // First of all: whoever waits for this peer's work is helped in the turn in which its end was seen.
     this.#work?.gone(reason)
     this.#exchange?.gone(reason)
-    this.#subscriptions.closeAll()
+    this.#subscriptions.closeAll(reason.is === 'noconnection' ? 'died' : 'left')
     this.process.end(reason)
     this.output.close(farewell)
     // What still comes is read and dropped: a socket closed with unread bytes resets the connection, and the last frames are lost on their way.

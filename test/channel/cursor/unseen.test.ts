@@ -55,44 +55,84 @@ describe('a delivery that waits for its owner', () => {
     await fencing.close()
     expect(log.disk.lastCheckpoint).toMatchObject({ watermark: 0, spans: [{ count: 2, attempts: 1 }] })
   })
+})
 
-  it('costs no attempt if it was given back, also where its lease ended before', async () => {
+describe('what an owner had in hand when it died', () => {
+  const limited = { maxAttempts: 3, deadLetter: unused, leaseBegins: 'seen' } as const
+
+  it('is handed out one by one, so that a message that kills its owners costs others one attempt', async () => {
     const log = new TestLog()
     log.publishCount(6)
-    const { target, session, registry } = await taken(log, { leaseMs: 1_000 })
-    await pass(900)
-    for (const position of [0n, 1n, 2n]) session.extend(position)
-    target.free = 0
-    await pass(100)
-    // 3, 4 and 5 wait for room in the target.
-    for (const position of [3n, 4n, 5n]) session.giveBack(position, 1)
-    session.giveBack(1n, 1)
-    session.giveBack(2n, 7)
-    session.giveBack(99n)
-    await session.close()
+    const letters: DeadLetter[] = []
+    const terms = { ...limited, deadLetter: async (letter: DeadLetter) => void letters.push(letter) }
+    const { target, session, registry } = await taken(log, terms)
     expect(target.take()).toEqual(range(0, 6))
-    const next = new TestTarget()
-    await registry.findOrCreate('billing', 0n).acquire(termsOf(next)).ready
-    await settled()
-    // 1 was given back while 2, behind it, was not: too many attempts rather than too few.
-    expect(next.take()).toEqual(['0/2', '1/2', '2/2', '3', '4', '5'])
+    // 2 kills whoever works on it. 4 and 5 were not looked at.
+    session.seen(0n, 4)
+    session.acceptOne(0n)
+    await session.close('died')
+    const lives: string[][] = []
+    for (let life = 0; life < 4; life++) {
+      const next = new TestTarget()
+      const owner = registry.findOrCreate('billing', 0n).acquire(termsOf(next, terms))
+      await owner.ready
+      await settled()
+      lives.push([])
+      for (let received = next.take(); received.length > 0; received = next.take()) {
+        for (const delivery of received) {
+          const position = BigInt(delivery.split('/')[0])
+          lives[life].push(delivery)
+          owner.seen(position, 1)
+          if (position === 2n) break
+          owner.acceptOne(position)
+        }
+        await settled()
+      }
+      await owner.close(lives[life].some((delivery) => delivery.startsWith('2/')) ? 'died' : 'left')
+    }
+    expect(lives).toEqual([['1/2', '2/2'], ['2/3'], ['3/2', '4', '5'], []])
+    expect(letters.map(({ position, attempts }) => [position, attempts])).toEqual([[2n, 3]])
   })
 
-  it('is not lost to the dead-letter channel if it was given back in time', async () => {
+  it('is handed out one by one after a crash of the bus too', async () => {
     const log = new TestLog()
-    log.publishCount(2)
-    const store: DeadLetter[] = []
-    const terms = { maxAttempts: 1, deadLetter: async (letter: DeadLetter) => void store.push(letter) }
-    const { session, registry, target } = await taken(log, terms)
-    session.giveBack(1n, 1)
-    session.giveBack(0n, 1)
-    await session.close()
-    session.giveBack(0n, 1)
-    expect(target.take()).toEqual(['0', '1'])
-    const next = new TestTarget()
-    await registry.findOrCreate('billing', 0n).acquire(termsOf(next, terms)).ready
+    log.publishCount(3)
+    await taken(log, limited)
+    const after = log.crash()
+    const { target, session } = await taken(after, limited)
+    after.publishCount(1)
     await settled()
-    expect(next.take()).toEqual(['0', '1'])
-    expect(store).toEqual([])
+    expect(target.take()).toEqual(['0/2'])
+    session.seen(0n, 1)
+    session.reject(0n, { delayMs: 60_000 })
+    await settled()
+    expect(target.take()).toEqual(['1/2'])
+    session.seen(1n, 1)
+    // It takes too long, but it does not kill; 2 may.
+    await pass(30_000)
+    expect(target.take()).toEqual(['1/3'])
+    session.acceptOne(1n)
+    await settled()
+    expect(target.take()).toEqual(['2/2'])
+    session.acceptOne(2n)
+    await settled()
+    expect(target.take()).toEqual(['3'])
+  })
+
+  it('is handed out together where attempts are not limited, or the owner left in order', async () => {
+    for (const [how, terms] of [
+      ['died', { leaseBegins: 'seen' }],
+      ['left', limited],
+    ] as const) {
+      const log = new TestLog()
+      log.publishCount(4)
+      const { session, registry } = await taken(log, terms)
+      session.seen(0n, 4)
+      await session.close(how)
+      const next = new TestTarget()
+      await registry.findOrCreate('billing', 0n).acquire(termsOf(next, terms)).ready
+      await settled()
+      expect(next.take()).toEqual(['0/2', '1/2', '2/2', '3/2'])
+    }
   })
 })

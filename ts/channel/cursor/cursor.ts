@@ -110,7 +110,7 @@ export class Cursor {
       burial: this.#burial,
       voice: this.#voice,
       recordedBelow: this.#recordedBelow,
-      onLeft: () => this.#left(),
+      onLeft: (how) => this.#left(how),
     })
     this.#session = session
     this.#voice.acquired(this.#epoch, this.#tracker.watermark)
@@ -131,7 +131,7 @@ export class Cursor {
     const within = position < first ? first : position > next ? next : position
     const fenced = this.#session
     this.#session = null
-    this.#tracker = new DeliveryTracker({ watermark: Number(within), spans: [] })
+    this.#tracker = new DeliveryTracker({ watermark: Number(within), spans: [], owned: false })
     this.#burial.use(this.#tracker, null)
     const written = this.#writer.write()
     if (fenced !== null) this.#fence(fenced, this.#epoch, 'an operator moved it')
@@ -146,7 +146,7 @@ export class Cursor {
     // Nothing may be written behind the removal.
     this.#writer.stop(this.#over)
     const fenced = this.#session
-    this.#left()
+    this.#left('left')
     if (fenced !== null) this.#fence(fenced, this.#epoch, 'an operator removed it')
     try {
       await this.#log.store.write([{ type: 'set', key: cursorKey(this.#log.name, this.name), value: null }])
@@ -182,9 +182,9 @@ export class Cursor {
   }
 
   /** Nobody owns it any more. */
-  #left(): void {
+  #left(how: 'left' | 'died'): void {
     this.#session = null
-    this.#tracker.release()
+    this.#tracker.release(how === 'died')
     this.#burial.use(this.#tracker, null)
     if (this.#over === null) this.#writer.request()
   }

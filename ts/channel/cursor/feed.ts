@@ -58,6 +58,8 @@ export class Feed {
   #again = false
   /** What was read and is not handed out yet: never more than one page. */
   #page: readonly LoggedRun[] = []
+  /** Messages that are written down as handed out, and have not reached the target yet. */
+  #undelivered = 0
   #failures = 0
   /** What the target held for last, and that is over: a target that still shows it does not hold for it. */
   #released: Promise<void> | null = null
@@ -66,6 +68,11 @@ export class Feed {
 
   constructor(options: FeedOptions) {
     this.#options = options
+  }
+
+  /** Messages that are handed out and have not reached the target yet. */
+  get undelivered(): number {
+    return this.#undelivered
   }
 
   /** Deliveries begin. */
@@ -143,11 +150,12 @@ export class Feed {
     }
     this.#skip()
     const due = tracker.due(performance.now(), REDELIVERED_TOGETHER)
+    const window = tracker.isolates ? 1 : maxInFlight
     if (due.length > 0) {
-      const most = Math.min(room, maxInFlight - tracker.out)
+      const most = Math.min(room, window - tracker.out)
       return most > 0 && this.#handOutAgain({ start: due[0].start, end: due[due.length - 1].end }, most)
     }
-    const most = Math.min(room, maxInFlight - tracker.unaccepted, Number(log.next) - tracker.top)
+    const most = Math.min(room, window - tracker.unaccepted, Number(log.next) - tracker.top)
     return most > 0 && tracker.hasRoom && this.#handOut(most)
   }
 
@@ -172,7 +180,7 @@ export class Feed {
       const end = Math.min(endOf(runs), start + most)
       tracker.handOut(end - start, performance.now(), true)
       this.#page = endOf(runs) > end ? runs : []
-      return this.#deliverRecorded(runs, { start, end })
+      return this.#deliverRecorded(runs, { start, end }, end - start)
     }
     this.#page = []
     for (let index = 0; index < runs.length; index++) {
@@ -216,12 +224,13 @@ export class Feed {
       left -= count
       handedOut = range.start + count
     }
-    return handedOut === start || this.#deliverRecorded(runs, { start, end: handedOut })
+    return handedOut === start || this.#deliverRecorded(runs, { start, end: handedOut }, most - left)
   }
 
-  /** Writes down what was handed out of a range, and delivers it then. */
-  async #deliverRecorded(runs: readonly LoggedRun[], range: PositionRange): Promise<boolean> {
+  /** Writes down what was handed out of a range, and delivers it then. @param count how many messages that are. */
+  async #deliverRecorded(runs: readonly LoggedRun[], range: PositionRange, count: number): Promise<boolean> {
     const { tracker, target, voice, record } = this.#options
+    this.#undelivered = count
     // From here on the attempt counts, whatever happens to this process.
     await record()
     for (const logged of runs) {
@@ -234,12 +243,14 @@ export class Feed {
         const part = { start: found.start, end: Math.min(found.end, found.start + target.room()) }
         const now = performance.now()
         tracker.delivered(part, now)
+        this.#undelivered -= part.end - part.start
         this.#leased(now)
         if (!this.#deliver(logged, part, found.attempts)) return false
         if (found.attempts > 1) voice.redelivered(part.start, part.end - part.start, found.attempts)
         within.start = part.end
       }
     }
+    this.#undelivered = 0
     return true
   }
 

@@ -19,8 +19,8 @@ export interface SessionSurroundings {
   readonly voice: CursorVoice
   /** See FeedOptions. */
   readonly recordedBelow: number
-  /** It is not the owner any more. Not called when the cursor itself ended it. */
-  readonly onLeft: (session: CursorSession) => void
+  /** It is not the owner any more: it left, or it died. Not called when the cursor itself ended it. */
+  readonly onLeft: (how: 'left' | 'died') => void
 }
 
 /** How a message is handed back; see Delivery.reject of the bus. */
@@ -75,7 +75,7 @@ export class CursorSession {
       voice,
       onSkipped: () => this.#schedule.accepted(0, true),
       onExpired: () => burial.wake(),
-      onGone: () => this.#leave(this.#closedError('its subscription takes nothing any more'), true),
+      onGone: () => this.#leave(this.#closedError('its subscription takes nothing any more'), 'left'),
       onFailed: (error) => this.fail(error),
     })
     this.#stopListening = log.onAppended(() => this.#feed.wake())
@@ -88,9 +88,9 @@ export class CursorSession {
     return this.#ended
   }
 
-  /** Messages that the owner has and did not answer. */
+  /** Messages that reached the target, have not been answered, and whose leases have not ended. */
   get inFlight(): number {
-    return this.#ended === null ? this.#surroundings.tracker.out : 0
+    return this.#ended === null ? this.#surroundings.tracker.out - this.#feed.undelivered : 0
   }
 
   /**
@@ -141,17 +141,6 @@ export class CursorSession {
   }
 
   /**
-   * A delivery that the owner never saw, and never will: it waited somewhere on its way when that was closed. Its attempt does not count: the next owner gets it with the same attempt number,
-   * and this one does not get it again.
-   *
-   * @param attempt Which delivery of the message is meant: one that is not the last any more changes nothing. Default: the last.
-   */
-  giveBack(position: bigint, attempt?: number): void {
-    if (this.#ended !== null) return
-    this.#surroundings.tracker.giveBack(Number(position), attempt ?? null)
-  }
-
-  /**
    * Writes down what was accepted so far, and resolves once that is durable.
    *
    * @throws LiminalError `CURSOR_FENCED`, `CLOSED` and what else ended the session; `STORE_FAILED`, `STORE_FULL`, `STORE_BUSY`: not durable yet, but it is tried again.
@@ -165,12 +154,14 @@ export class CursorSession {
   /**
    * Gives the cursor up. What was accepted is written down (with checkpoints that are explicit: only what was checkpointed), the rest goes to the next owner. Idempotent.
    *
+   * @param how It left in order, or it died with whatever it was doing. With `maxAttempts` what a dead owner had seen and not answered goes to the next one message by message, so that one that kills its
+   * owners does not take the attempts of others along.
    * @throws LiminalError `STORE_FAILED`, `STORE_FULL`, `STORE_BUSY`: not durable yet, but it is tried again while the bus lives.
    */
-  close(): Promise<void> {
+  close(how: 'left' | 'died' = 'left'): Promise<void> {
     if (this.#closing !== null) return this.#closing
     if (this.#ended !== null) return Promise.resolve()
-    this.#leave(this.#closedError('it was closed'), true)
+    this.#leave(this.#closedError('it was closed'), how)
     this.#closing = this.#surroundings.writer.write()
     return this.#closing
   }
@@ -178,14 +169,14 @@ export class CursorSession {
   /** The cursor was taken away. */
   fence(error: LiminalError): void {
     if (this.#ended !== null) return
-    this.#leave(error, false)
+    this.#leave(error, 'fenced')
     this.#tell(() => this.#terms.fenced(error))
   }
 
   /** Deliveries cannot go on, whoever is to blame. */
   fail(error: LiminalError): void {
     if (this.#ended !== null) return
-    this.#leave(error, true)
+    this.#leave(error, 'left')
     this.#tell(() => this.#terms.target.end(error))
   }
 
@@ -217,12 +208,12 @@ export class CursorSession {
     this.#feed.wake()
   }
 
-  #leave(error: LiminalError, onItsOwn: boolean): void {
+  #leave(error: LiminalError, how: 'left' | 'died' | 'fenced'): void {
     this.#ended = error
     this.#stopListening()
     this.#feed.close()
     this.#schedule.close()
-    if (onItsOwn) this.#surroundings.onLeft(this)
+    if (how !== 'fenced') this.#surroundings.onLeft(how)
   }
 
   #tell(say: () => void): void {

@@ -23,6 +23,8 @@ export interface Span {
   keptSince: number
   /** `waiting`, `exhausted`: the owner handed them back itself. */
   handedBack: boolean
+  /** `out`, `waiting`: the owner had them when it died, or the bus did. One of them may be why. */
+  suspect: boolean
   /** `exhausted`, `burying`: why the last attempt failed. */
   reason: string
 }
@@ -172,6 +174,7 @@ const UNTOUCHED = {
   firstOrder: 0,
   keptSince: 0,
   handedBack: false,
+  suspect: false,
   reason: '',
 }
 
@@ -186,6 +189,7 @@ function alike(left: Span, right: Span): boolean {
     left.firstOrder === right.firstOrder &&
     left.keptSince === right.keptSince &&
     left.handedBack === right.handedBack &&
+    left.suspect === right.suspect &&
     left.reason === right.reason
   )
 }
@@ -213,4 +217,9 @@ export function isAnswerable({ state, handedBack }: Span): boolean {
 /** Whether the owner had it until its lease ended, and it is not on its way anywhere yet. */
 export function isLapsed({ state, handedBack, order }: Span): boolean {
   return (state === 'waiting' || state === 'exhausted') && !handedBack && order > 0
+}
+
+/** Whether the owner has seen it and not answered: it may be at work on it, also where the lease has ended. */
+export function isInHand(span: Span): boolean {
+  return span.state === 'out' ? !isUnseen(span) : isLapsed(span)
 }

@@ -7,6 +7,7 @@ import {
   isAccepted,
   isAnswerable,
   isDeferred,
+  isInHand,
   isLapsed,
   isUnseen,
   NOT_DELIVERED,
@@ -36,11 +37,16 @@ export class DeliveryTracker {
   #terms: TrackerTerms = { leaseMs: LEASE_MS, maxAttempts: null, commitsExplicitly: false, leaseBegins: 'delivered' }
   #top: number
   readonly #order = new HandOutOrder()
+  /** See {@link isolates}. `false` is certain, `true` is looked at again. */
+  #isolates = false
 
-  constructor(record: Pick<CursorRecord, 'watermark' | 'spans'>) {
+  /** @param record One that is owned had an owner when its bus ended without notice: what was handed out is suspect. */
+  constructor(record: Pick<CursorRecord, 'watermark' | 'spans' | 'owned'>) {
     this.#top = record.watermark
-    for (const { count, attempts } of record.spans)
-      this.#append(count, attempts === 0 ? 'accepted' : 'waiting', attempts)
+    for (const { count, attempts } of record.spans) {
+      const span = this.#append(count, attempts === 0 ? 'accepted' : 'waiting', attempts)
+      span.suspect = record.owned && attempts > 0
+    }
     this.#spans.tidy()
   }
 
@@ -70,6 +76,15 @@ export class DeliveryTracker {
     return this.#spans.length < MOST_SPANS
   }
 
+  /**
+   * Whether messages are handed out one at a time: attempts are limited, and some messages were in the hands of an owner that died. The one that killed it is found so, before it costs those beside it
+   * all of their attempts.
+   */
+  get isolates(): boolean {
+    if (this.#isolates) this.#isolates = this.#hasSuspects
+    return this.#isolates
+  }
+
   /** What a store is to keep. */
   get recorded(): Pick<CursorRecord, 'watermark' | 'spans'> {
     return { watermark: this.watermark, spans: recordedSpans(this.#spans) }
@@ -80,13 +95,17 @@ export class DeliveryTracker {
     this.release()
     this.#terms = terms
     this.#spans.forEach('waiting', (span) => this.#fail(span, OWNER_LEFT, AT_ONCE))
+    this.#isolates = terms.maxAttempts !== null && this.#hasSuspects
   }
 
   /**
    * The owner is gone: what it did not accept waits for the next one, as does what it accepted and did not commit. What it did not see does not count as an attempt. What is being buried
    * stays so.
+   *
+   * @param died It did not leave in order: what it had seen and not answered is suspect.
    */
-  release(): void {
+  release(died = false): void {
+    if (died) for (const span of this.#spans) span.suspect ||= isInHand(span)
     this.#takeBack()
     for (const span of this.#spans) {
       span.order = 0
@@ -168,16 +187,6 @@ export class DeliveryTracker {
     beginUnseen(this.#spans, { start: Math.max(start, this.watermark), end }, now, this.#terms.leaseMs)
   }
 
-  /** The owner will not see a message that waits at the target: its attempt does not count for the next owner. Without effect unless this delivery of it is the last one and was not answered. */
-  giveBack(position: number, attempt: number | null): void {
-    const index = this.#spans.find(position)
-    if (index < 0) return
-    const span = this.#spans.at(index)
-    const expected = span.state === 'out' ? !isDeferred(span) : isLapsed(span)
-    if (!expected || (attempt !== null && attempt !== span.attempts)) return
-    leaveUnseen(this.#spans, index, { start: position, end: position + 1 })
-  }
-
   /** Messages that were handed out did not reach the target, and never will: it is gone. */
   refused({ start, end }: PositionRange): void {
     const index = this.#spans.find(start)
@@ -246,15 +255,14 @@ export class DeliveryTracker {
     const index = this.#spans.find(position)
     if (index < 0) return false
     const span = this.#spans.at(index)
-    const expected = span.state === 'out' || (span.state === 'waiting' && isLapsed(span))
-    if (!expected) return false
+    if (span.state !== 'out' && !(span.state === 'waiting' && isLapsed(span))) return false
     const own = this.#spans.isolate(index, position, position + 1)
     if (attempt !== null && attempt !== span.attempts) {
       this.#spans.at(own).keptSince = this.#spans.at(own).order
       this.#spans.join(own, own)
       return false
     }
-    this.#fail(this.#spans.at(own), reason, at)
+    this.#answer(this.#spans.at(own), reason, at)
     this.#spans.at(own).handedBack = true
     this.#spans.tidy(own, own)
     return true
@@ -279,7 +287,7 @@ export class DeliveryTracker {
     this.#spans.forEach('out', (span) => {
       if (span.at > now) return
       expired += span.end - span.start
-      this.#fail(span, LEASE_ENDED, now)
+      this.#answer(span, LEASE_ENDED, now)
     })
     return expired
   }
@@ -354,6 +362,7 @@ export class DeliveryTracker {
 
   #settle(span: Span): number {
     span.attempts = 0
+    span.suspect = false
     return this.#spans.set(span, 'accepted')
   }
 
@@ -371,6 +380,17 @@ export class DeliveryTracker {
     this.#spans.set(span, exhausted ? 'exhausted' : 'waiting')
     span.at = at
     span.reason = exhausted ? reason : ''
+  }
+
+  /** An attempt failed, and its owner lives. */
+  #answer(span: Span, reason: string, at: number): void {
+    span.suspect = false
+    this.#fail(span, reason, at)
+  }
+
+  get #hasSuspects(): boolean {
+    for (const { suspect, state } of this.#spans) if (suspect && (state === 'out' || state === 'waiting')) return true
+    return false
   }
 
   get #leasesWhenSeen(): boolean {

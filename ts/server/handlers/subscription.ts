@@ -1,5 +1,6 @@
-import type { ChannelCore } from '../../channel/index.ts'
+import type { ChannelCore, CursorSubscription } from '../../channel/index.ts'
 import type { FrameBatch } from '../../codec/index.ts'
+import { Deferred } from '../../deferred.ts'
 import { LiminalError, ProtocolError } from '../../errors.ts'
 import type { Accept, CursorTerms, Defer, Reject, Subscribe, SubscribeTerms } from '../../protocol/index.ts'
 import {
@@ -25,8 +26,8 @@ interface Entry {
   /** `null` while its cursor is being taken. */
   subscriptionId: bigint | null
   readonly subscription: SessionSubscription | SessionLogSubscription
-  /** Takes it out of its channel, or gives its cursor up. */
-  leave: () => Promise<void>
+  /** Takes it out of its channel, or gives its cursor up: its peer leaves it, or died. */
+  leave: (how: 'left' | 'died') => Promise<void>
 }
 
 /** Subscribe, Unsubscribe, and what is said of deliveries: the live subscriptions of one session, each on a stream of its own. */
@@ -74,7 +75,7 @@ export class Subscriptions {
       const confirms = (batch.columns[HEAD_WIDTH + row * ROW_WIDTH + Column.FLAGS] & CONFIRM) !== 0
       const frame = batch.frame(row)
       this.#forget(entry)
-      void this.#end(entry).then(() => {
+      void this.#end(entry, 'left').then(() => {
         if (confirms && this.#context.granted(Capability.CONFIRMATIONS)) this.#context.output.converse(frame)
         this.#context.settled()
       })
@@ -82,7 +83,7 @@ export class Subscriptions {
     }
     if (entry !== undefined) {
       this.#forget(entry)
-      void this.#end(entry)
+      void this.#end(entry, 'left')
     }
     this.#context.confirm(batch, row)
     this.#context.settled()
@@ -96,11 +97,12 @@ export class Subscriptions {
     else if (subscription instanceof SessionLogSubscription) subscription.reject(frame)
   }
 
-  closeAll(): void {
+  /** Ends all of them: the peer leaves in order or is told to, or it died, and what its subscribers had in hand may be why. */
+  closeAll(how: 'left' | 'died'): void {
     const entries = [...this.#byStream.values()]
     this.#byStream.clear()
     this.#byId.clear()
-    for (const entry of entries) void this.#end(entry)
+    for (const entry of entries) void this.#end(entry, how)
   }
 
   #subscribe(frame: Subscribe): void {
@@ -172,13 +174,16 @@ export class Subscriptions {
     const subscription = this.#logSubscription(frame, channel, terms)
     const entry = this.#add(frame, subscription, null, async () => {})
     const isHere = (): boolean => this.#byStream.get(frame.streamId) === entry
+    const acquired = new Deferred<CursorSubscription | null>()
     const taking = channel.subscribeCursor(subscription, {
       ...cursor,
       start: terms.from,
       maxInFlight: frame.maxInFlight,
+      leaseBegins: cursor.leaseBegins === 'taken' ? 'seen' : 'delivered',
+      acquired: (owned) => acquired.resolve(owned),
     })
-    // Whoever ends it before it is taken waits for that, and gives it up again.
-    entry.leave = () => taking.then((owned) => owned.close())
+    // Not until that is written down: a disk that is full would keep it from ending.
+    entry.leave = async (how) => (await acquired.promise)?.close(how)
     taking.then(
       (owned) => {
         if (!isHere()) return
@@ -188,6 +193,7 @@ export class Subscriptions {
         subscription.start(owned)
       },
       (thrown: unknown) => {
+        acquired.resolve(null)
         if (isHere()) this.#ended(subscription, toLiminalError(thrown))
       },
     )
@@ -199,6 +205,7 @@ export class Subscriptions {
       streamId: frame.streamId,
       window: this.#window(frame),
       acceptsEach: terms.acceptsEach,
+      tellsTaken: terms.cursor?.leaseBegins === 'taken',
       onEnded: (ended, error) => this.#ended(ended, error),
     })
   }
@@ -236,10 +243,10 @@ export class Subscriptions {
     if (entry.subscriptionId !== null) this.#byId.delete(entry.subscriptionId)
   }
 
-  async #end(entry: Entry): Promise<void> {
+  async #end(entry: Entry, how: 'left' | 'died'): Promise<void> {
     entry.subscription.close()
     // What a cursor could not write down it says by diagnostics, and tries again as long as the bus lives.
-    await entry.leave().catch(() => {})
+    await entry.leave(how).catch(() => {})
   }
 
   #refuse(streamId: number, error: LiminalError): void {
