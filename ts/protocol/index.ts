@@ -30,10 +30,10 @@ export {
 export { codeOf, EXTENSION_REASONS_START, ReasonCode, reasonOf } from './reasons.ts'
 export {
   type CursorTerms,
-  LARGEST_TERMS_BYTES,
   readSubscribeTerms,
   type SubscribeTerms,
   type TermsCheckpoint,
   type TermsStart,
   withSubscribeTerms,
 } from './subscribe-terms.ts'
+export { LARGEST_TERMS_BYTES } from './terms.ts'

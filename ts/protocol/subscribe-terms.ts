@@ -1,7 +1,4 @@
-import { LiminalError } from '../errors.ts'
-
-/** UTF-8 bytes of the terms' text, at most. */
-export const LARGEST_TERMS_BYTES = 4_096
+import { type Fields, isU64Text, TermsFormat } from './terms.ts'
 
 /** Where a subscription begins in the log of a durable channel. A time is in milliseconds since the epoch. */
 export type TermsStart = 'latest' | 'earliest' | { readonly position: bigint } | { readonly time: number }
@@ -28,10 +25,8 @@ export interface SubscribeTerms {
   readonly acceptsEach: boolean
 }
 
-/** Between the channel's name and the terms: a name has no control characters. */
-const SEPARATOR = '\0'
+const FORMAT = new TermsFormat('a subscription')
 const DEFAULTS: SubscribeTerms = { from: 'latest', cursor: null, acceptsEach: false }
-const MAX_U64 = 0xffff_ffff_ffff_ffffn
 const OF_CURSORS = ['checkpoint', 'leaseMs', 'leaseBegins', 'maxAttempts', 'deadLetter'] as const
 const MEMBERS = ['from', 'cursor', 'accept', ...OF_CURSORS] as const
 
@@ -40,38 +35,25 @@ export function withSubscribeTerms(channel: string, terms: SubscribeTerms): stri
   const { from, cursor, acceptsEach } = terms
   if (from === 'latest' && cursor === null && !acceptsEach) return channel
   const start = typeof from === 'object' && 'position' in from ? { position: from.position.toString() } : from
-  const text = JSON.stringify({
+  return FORMAT.write(channel, {
     from: start,
     ...(cursor === null ? {} : { ...cursor, name: undefined, cursor: cursor.name }),
     ...(acceptsEach ? { accept: 'each' } : {}),
   })
-  checkLength(text)
-  return `${channel}${SEPARATOR}${text}`
 }
 
 /**
- * Reads the channel field of a Subscribe with terms. Strict: a member that is not known would change what is meant. Names are whoever uses them to check.
+ * Reads the channel field of a Subscribe with terms. Names are whoever uses them to check.
  *
  * @throws LiminalError `INVALID_ARGUMENT` that names what is wrong.
  */
 export function readSubscribeTerms(field: string): { readonly channel: string; readonly terms: SubscribeTerms } {
-  const split = field.indexOf(SEPARATOR)
-  if (split === -1) return { channel: field, terms: DEFAULTS }
-  const text = field.slice(split + 1)
-  checkLength(text)
-  let parsed: unknown
-  try {
-    parsed = JSON.parse(text)
-  } catch (cause) {
-    throw invalid('they are not JSON', cause)
-  }
-  return { channel: field.slice(0, split), terms: termsOf(fieldsOf(parsed, 'they', MEMBERS)) }
+  const { name, fields } = FORMAT.read(field, MEMBERS)
+  return { channel: name, terms: fields === null ? DEFAULTS : termsOf(fields) }
 }
 
-type Fields = Readonly<Record<string, unknown>>
-
 function termsOf(fields: Fields): SubscribeTerms {
-  if (fields.accept !== undefined && fields.accept !== 'each') throw wrong('accept', "'each', or left out")
+  if (fields.accept !== undefined && fields.accept !== 'each') throw FORMAT.wrong('accept', "'each', or left out")
   return {
     from: fields.from === undefined ? 'latest' : startOf(fields.from),
     cursor: cursorOf(fields),
@@ -81,17 +63,15 @@ function termsOf(fields: Fields): SubscribeTerms {
 
 function startOf(value: unknown): TermsStart {
   if (value === 'latest' || value === 'earliest') return value
-  const fields = fieldsOf(value, 'from', ['position', 'time'])
+  const fields = FORMAT.fieldsOf(value, 'from', ['position', 'time'])
   const { position, time } = fields
-  if (Object.keys(fields).length !== 1) throw wrong('from', 'a position or a time')
+  if (Object.keys(fields).length !== 1) throw FORMAT.wrong('from', 'a position or a time')
   if (time !== undefined) {
     const isTime = typeof time === 'number' && time >= 0 && time <= Number.MAX_SAFE_INTEGER
-    if (!isTime) throw wrong('from.time', 'milliseconds since the epoch')
+    if (!isTime) throw FORMAT.wrong('from.time', 'milliseconds since the epoch')
     return { time }
   }
-  if (typeof position !== 'string' || !/^\d{1,20}$/.test(position) || BigInt(position) > MAX_U64) {
-    throw wrong('from.position', 'the decimal digits of a u64')
-  }
+  if (!isU64Text(position)) throw FORMAT.wrong('from.position', 'the decimal digits of a u64')
   return { position: BigInt(position) }
 }
 
@@ -99,12 +79,12 @@ function cursorOf(fields: Fields): CursorTerms | null {
   const { cursor: name, checkpoint, leaseMs, leaseBegins, maxAttempts, deadLetter } = fields
   if (name === undefined) {
     const stray = OF_CURSORS.find((member) => fields[member] !== undefined)
-    if (stray !== undefined) throw invalid(`'${stray}' needs a 'cursor'`)
+    if (stray !== undefined) throw FORMAT.invalid(`'${stray}' needs a 'cursor'`)
     return null
   }
-  if (typeof name !== 'string') throw wrong('cursor', 'text')
-  if (leaseBegins !== undefined && leaseBegins !== 'taken') throw wrong('leaseBegins', "'taken', or left out")
-  if (deadLetter !== undefined && typeof deadLetter !== 'string') throw wrong('deadLetter', 'text')
+  if (typeof name !== 'string') throw FORMAT.wrong('cursor', 'text')
+  if (leaseBegins !== undefined && leaseBegins !== 'taken') throw FORMAT.wrong('leaseBegins', "'taken', or left out")
+  if (deadLetter !== undefined && typeof deadLetter !== 'string') throw FORMAT.wrong('deadLetter', 'text')
   return {
     name,
     checkpoint: checkpoint === undefined ? undefined : checkpointOf(checkpoint),
@@ -117,9 +97,9 @@ function cursorOf(fields: Fields): CursorTerms | null {
 
 function checkpointOf(value: unknown): TermsCheckpoint {
   if (value === 'message' || value === 'explicit') return value
-  const { every, withinMs } = fieldsOf(value, 'checkpoint', ['every', 'withinMs'])
+  const { every, withinMs } = FORMAT.fieldsOf(value, 'checkpoint', ['every', 'withinMs'])
   const count = countOf('checkpoint.every', every)
-  if (count === undefined) throw wrong('checkpoint.every', 'there')
+  if (count === undefined) throw FORMAT.wrong('checkpoint.every', 'there')
   const within = countOf('checkpoint.withinMs', withinMs)
   return within === undefined ? { every: count } : { every: count, withinMs: within }
 }
@@ -127,27 +107,7 @@ function checkpointOf(value: unknown): TermsCheckpoint {
 function countOf(member: string, value: unknown): number | undefined {
   if (value === undefined) return undefined
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1) {
-    throw wrong(member, 'an integer of at least 1')
+    throw FORMAT.wrong(member, 'an integer of at least 1')
   }
   return value
-}
-
-function fieldsOf(value: unknown, what: string, known: readonly string[]): Fields {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid(`${what} must be an object`)
-  const stranger = Object.keys(value).find((member) => !known.includes(member))
-  if (stranger !== undefined) throw invalid(`'${stranger.slice(0, 64)}' is not known here`)
-  return value as Fields
-}
-
-function checkLength(text: string): void {
-  const bytes = Buffer.byteLength(text)
-  if (bytes > LARGEST_TERMS_BYTES) throw invalid(`they have ${bytes} bytes, and ${LARGEST_TERMS_BYTES} are allowed`)
-}
-
-function wrong(member: string, what: string): LiminalError {
-  return invalid(`'${member}' has to be ${what}`)
-}
-
-function invalid(why: string, cause?: unknown): LiminalError {
-  return new LiminalError('INVALID_ARGUMENT', `The terms of a subscription cannot be used: ${why}.`, { cause })
 }
