@@ -16,7 +16,6 @@ import {
   checkDispatchOptions,
   checkRespondOptions,
   checkWorkerOptions,
-  compensated,
   type DispatchRequestOptions,
   type IsolatedRespondOptions,
   participantFromBehaviour,
@@ -38,6 +37,7 @@ import type { DispatchOutcome } from '../routing/index.ts'
 import { toLiminalError } from '../thrown.ts'
 import { throwIfAborted, waitFor } from '../waiting.ts'
 import { Ask } from './ask.ts'
+import { awaitOpened, awaitReply } from './awaited.ts'
 import { ChannelHandles } from './channel-handles.ts'
 import { ClientCore, DEFAULT_REPLY_TIMEOUT_MS } from './client-core.ts'
 import { ConversationLink } from './conversation-link.ts'
@@ -162,20 +162,15 @@ export class ConnectedBus implements RemoteBus {
     checkName('subject', subject)
     checkAskOptions(options)
     const { timeoutMs = DEFAULT_REPLY_TIMEOUT_MS, signal } = options
-    let ask: Ask | undefined
     const what = `The request to '${subject}'`
-    const reply = new Promise<unknown>((resolve, reject) => {
-      ask = this.#makeAsk(subject, request, options, Number.POSITIVE_INFINITY, resolve, reject)
+    const awaited = { subject, value: request, policy: options.onCrash, limits: { timeoutMs, signal, what } }
+    // The type parameter is the asker's word for what replies are.
+    return (await awaitReply(this.#core, awaited, (resolve, reject) => {
+      const ask = this.#makeAsk(subject, request, options, Number.POSITIVE_INFINITY, resolve, reject)
       throwIfAborted(signal, what)
       this.#core.submit(ask)
-    })
-    try {
-      return (await waitFor(reply, { timeoutMs, signal, what })) as Reply
-    } catch (thrown) {
-      const error = toLiminalError(thrown)
-      ask?.abandon(error)
-      throw await compensated(options.onCrash, subject, request, error, this.#core.ending)
-    }
+      return ask
+    })) as Reply
   }
 
   stream<Part = unknown>(subject: string, request: unknown, options: StreamOptions = {}): AsyncIterable<Part> {
@@ -242,13 +237,7 @@ export class ConnectedBus implements RemoteBus {
     const openFlags = actionOf(onCrash) === 'route-to-next' ? OPEN_REROUTE : 0
     const link = new ConversationLink(this.#core, subject, { openFlags, deadlineMs, idleTimeoutMs, causal })
     this.#core.submit(link)
-    try {
-      await waitFor(link.opened.promise, { timeoutMs, signal, what })
-    } catch (thrown) {
-      const error = toLiminalError(thrown)
-      link.abandon(error)
-      throw error
-    }
+    await awaitOpened(link, { timeoutMs, signal, what })
     return new RemoteConversation(this.#core, link, payload, onCrash)
   }
 
@@ -266,13 +255,7 @@ export class ConnectedBus implements RemoteBus {
       vectorClockEntry: causal?.vectorClockEntry?.toString(),
     })
     link.begin()
-    try {
-      await waitFor(link.opened.promise, { timeoutMs, signal, what })
-    } catch (thrown) {
-      const error = toLiminalError(thrown)
-      link.abandon(error)
-      throw error
-    }
+    await awaitOpened(link, { timeoutMs, signal, what })
     return new RemoteDurableConversation(this.#core, link, payload, onCrash)
   }
 

@@ -6,13 +6,12 @@ import {
   checkCloseReason,
   checkOverride,
   checkPlainRequestOptions,
-  compensated,
   type StreamOptions,
 } from '../bus/index.ts'
 import type { PayloadKind } from '../payload.ts'
 import { encodeValue } from '../payload-text.ts'
-import { toLiminalError } from '../thrown.ts'
-import { throwIfAborted, waitFor } from '../waiting.ts'
+import { throwIfAborted } from '../waiting.ts'
+import { awaitReply } from './awaited.ts'
 import { type ClientCore, DEFAULT_REPLY_TIMEOUT_MS } from './client-core.ts'
 import type { ConversationLink } from './conversation-link.ts'
 import { ConversationRequest } from './conversation-request.ts'
@@ -55,20 +54,15 @@ export class RemoteConversation implements Conversation {
     const encoded = encodeValue(value, payload)
     // Read first: it throws once the conversation is over.
     void this.#link.connection
-    let request: ConversationRequest | undefined
-    const reply = new Promise<unknown>((resolve, reject) => {
+    const policy = options.onCrash ?? this.#policy
+    const awaited = { subject: this.subject, value, policy, limits: { timeoutMs, signal, what } }
+    // The type parameter is the caller's word for what the reply is.
+    return (await awaitReply(this.#core, awaited, (resolve, reject) => {
       const question = { subject: this.#link.subject, payload: encoded, kind: payload, causal }
-      request = new ConversationRequest(this.#core, this.#link, question, resolve, reject)
+      const request = new ConversationRequest(this.#core, this.#link, question, resolve, reject)
       this.#core.submit(request)
-    })
-    try {
-      // The type parameter is the caller's word for what the reply is.
-      return (await waitFor(reply, { timeoutMs, signal, what })) as Reply
-    } catch (thrown) {
-      const error = toLiminalError(thrown)
-      request?.abandon(error)
-      throw await compensated(options.onCrash ?? this.#policy, this.subject, value, error, this.#core.ending)
-    }
+      return request
+    })) as Reply
   }
 
   send(value: unknown): void {

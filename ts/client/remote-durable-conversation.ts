@@ -6,13 +6,13 @@ import {
   checkCloseReason,
   checkConversationRequestOptions,
   checkOverride,
-  compensated,
   partsNotRecorded,
 } from '../bus/index.ts'
 import { saySendFailed } from '../conversation/index.ts'
 import { encodePayload, ownBytes, type PayloadKind } from '../payload.ts'
 import { toLiminalError } from '../thrown.ts'
-import { throwIfAborted, waitFor } from '../waiting.ts'
+import { throwIfAborted } from '../waiting.ts'
+import { awaitReply } from './awaited.ts'
 import { type ClientCore, DEFAULT_REPLY_TIMEOUT_MS } from './client-core.ts'
 import type { DurableLink } from './durable-link.ts'
 import { DurableRequest } from './durable-request.ts'
@@ -52,19 +52,15 @@ export class RemoteDurableConversation implements Conversation {
     const what = `The request to '${this.subject}'`
     throwIfAborted(signal, what)
     const payload = ownBytes(encodePayload(value, kind))
-    let request: DurableRequest | undefined
-    const reply = new Promise<unknown>((resolve, reject) => {
-      request = new DurableRequest(this.#core, this.#link, { requestId, payload, kind, causal }, resolve, reject)
+    const policy = options.onCrash ?? this.#policy
+    const awaited = { subject: this.subject, value, policy, limits: { timeoutMs, signal, what } }
+    // The type parameter is the caller's word for what the reply is.
+    return (await awaitReply(this.#core, awaited, (resolve, reject) => {
+      const question = { requestId, payload, kind, causal }
+      const request = new DurableRequest(this.#core, this.#link, question, resolve, reject)
       this.#link.ask(request)
-    })
-    try {
-      // The type parameter is the caller's word for what the reply is.
-      return (await waitFor(reply, { timeoutMs, signal, what })) as Reply
-    } catch (thrown) {
-      const error = toLiminalError(thrown)
-      request?.abandon(error)
-      throw await compensated(options.onCrash ?? this.#policy, this.subject, value, error, this.#core.ending)
-    }
+      return request
+    })) as Reply
   }
 
   /** Asked like a request, so that it is known to be recorded; nobody waits for what becomes of it. */
