@@ -121,7 +121,10 @@ export interface EventStore extends AsyncDisposable {
   write(changes: readonly StoreWrite[]): Promise<void>
   /** Where a stream stands, all acknowledged writes included. O(1). */
   state(stream: StoreKey): Promise<StreamState>
-  /** Events from a sequence on. One below the oldest begins with the oldest; one past the end finds nothing. */
+  /**
+   * Events from a sequence on. One below the oldest begins with the oldest; one past the end finds nothing. A page ends before an event that is damaged: `STORE_CORRUPT` is thrown where that is
+   * the first one.
+   */
   read(stream: StoreKey, from: bigint, limits?: ReadLimits): Promise<EventPage>
   /** The sequence of the first event whose timestamp is at least `timestamp`; the stream's next one if there is none. */
   sequenceAt(stream: StoreKey, timestamp: number): Promise<bigint>

@@ -61,6 +61,8 @@ export class Feed {
   /** Messages that are written down as handed out, and have not reached the target yet. */
   #undelivered = 0
   #failures = 0
+  /** A message that is damaged in the store, and what that says. */
+  #damage: { readonly position: number; readonly error: LiminalError } | null = null
   /** What the target held for last, and that is over: a target that still shows it does not hold for it. */
   #released: Promise<void> | null = null
   /** What the pass underway waits for, where that may never come once the feed is closed. */
@@ -173,6 +175,7 @@ export class Feed {
   /** Hands out the next messages for the first time. */
   async #handOut(most: number): Promise<boolean> {
     const { tracker, recordedBelow } = this.#options
+    if (this.#isDamaged(tracker.top)) return false
     const runs = await this.#read(tracker.top, most)
     if (runs === null || !this.#open) return this.#open
     if (tracker.top < recordedBelow) {
@@ -209,6 +212,7 @@ export class Feed {
   /** Hands out again what is due of a range. */
   async #handOutAgain({ start, end }: PositionRange, most: number): Promise<boolean> {
     const { tracker } = this.#options
+    if (this.#isDamaged(start)) return false
     const runs = await this.#read(start, Math.min(most, end - start))
     if (runs === null || !this.#open) return this.#open
     // While that was read, some of it may have been accepted after all.
@@ -286,8 +290,9 @@ export class Feed {
       const error = toLiminalError(thrown)
       if (!this.#open) return null
       voice.failed('readFailed', error)
-      if (!error.retryable) throw error
-      await this.#backOff()
+      if (error.code === 'STORE_CORRUPT') this.#damage = { position, error }
+      else if (error.retryable) await this.#backOff()
+      else throw error
       return null
     }
     if (runs.length > 0 && Number(runs[0].first) <= position) return runs
@@ -297,6 +302,13 @@ export class Feed {
       'INTERNAL',
       `The log of channel '${log.name}' has no message ${position}, which it should have.`,
     )
+  }
+
+  /** Whether a message is known to be damaged, and its owner has still to accept some before it. @throws LiminalError `STORE_CORRUPT` once all of them are accepted. */
+  #isDamaged(position: number): boolean {
+    if (this.#damage?.position !== position) return false
+    if (this.#options.tracker.watermark < position) return true
+    throw this.#damage.error
   }
 
   /** Waits until the target takes something. Returns whether there is still one. */

@@ -88,13 +88,16 @@ export class StoreReader {
     if (page.isFull || page.next === next) return page.build()
     const start = recordKey(stream.key, record.first + BigInt(record.ends.length), head.slot)
     for (const entry of this.#database.getRange({ start, end: afterRecords(stream.key, head.slot) })) {
-      record = this.#decode(stream, page.next, entry)
+      const following = decodeWith(entry, page.next)
+      // What is whole is handed out; whoever reads on is told.
+      if (typeof following === 'string') break
+      record = following
       page.add(record)
       if (!page.isFull && page.next !== next) continue
       this.#recent.keep(textOf(stream.key), record)
-      return page.build()
+      break
     }
-    throw this.#corrupt(stream, `the event with sequence ${page.next} is missing, and the next one would be ${next}`)
+    return page.build()
   }
 
   sequenceAt(stream: NamedStream, timestamp: number): bigint {
@@ -159,26 +162,30 @@ export class StoreReader {
     const [start, end] = [recordKey(stream.key, sequence, slot), beforeRecords(stream.key, slot)]
     const range = { start, end, reverse: true, limit: 1 }
     for (const entry of this.#database.getRange(range)) {
-      const record = this.#decode(stream, sequence, entry)
+      const record = decodeWith(entry, sequence)
+      if (typeof record === 'string') throw this.#corrupt(stream, record)
       this.#recent.keep(text, record)
       return record
     }
-    throw this.#corrupt(stream, `the event with sequence ${sequence} is missing`)
-  }
-
-  #decode(stream: NamedStream, sequence: bigint, { key, value }: { key: Buffer; value: Buffer }): EventRecord {
-    const record = decodeRecord(key, value)
-    if (record === null) throw this.#corrupt(stream, `the record with sequence ${sequence} is not what was written`)
-    if (sequence < record.first || sequence >= record.first + BigInt(record.ends.length)) {
-      throw this.#corrupt(stream, `the event with sequence ${sequence} is missing`)
-    }
-    return record
+    throw this.#corrupt(stream, missing(sequence))
   }
 
   #corrupt({ name }: NamedStream, what: string): LiminalError {
     const message = `The store file ${this.#path} is damaged in ${describeStoreKey(name)}: ${what}. Restore the directory from a copy, or remove this stream.`
     return new LiminalError('STORE_CORRUPT', message)
   }
+}
+
+/** The record of an entry, which must have an event; a text says what is wrong with it. */
+function decodeWith({ key, value }: { key: Buffer; value: Buffer }, sequence: bigint): EventRecord | string {
+  const record = decodeRecord(key, value)
+  if (record === null) return `the record with sequence ${sequence} is not what was written`
+  const isWithin = sequence >= record.first && sequence < record.first + BigInt(record.ends.length)
+  return isWithin ? record : missing(sequence)
+}
+
+function missing(sequence: bigint): string {
+  return `the event with sequence ${sequence} is missing`
 }
 
 /** What a key is called where keys are compared as texts. */
