@@ -1,7 +1,8 @@
-import { mkdir, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LiminalError } from '../errors.ts'
 import type { EventStore } from './event-store.ts'
+import { makeDirectories } from './lasting-files.ts'
 import type { Stores, SyncPolicy } from './stores.ts'
 
 /** Of which a power cut may leave a file that is damaged, see {@link SyncPolicy}. */
@@ -38,7 +39,7 @@ export class DataDirectory implements Stores {
   static async open(options: DataDirectoryOptions): Promise<DataDirectory> {
     const { path, create = true } = options
     try {
-      if (create) await mkdir(path, { recursive: true })
+      if (create) makeDirectories(path)
       if (!(await stat(path)).isDirectory()) throw new Error('It is not a directory.')
     } catch (cause) {
       const message = `The data directory '${path}' cannot be used. Check the path and its permissions${create ? '' : ', or let it be created'}.`

@@ -1,20 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs'
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { invalidArgument } from '../../arguments.ts'
 import { LiminalError } from '../../errors.ts'
+import { makeDirectories, replaceFile, syncDirectory } from '../lasting-files.ts'
 import { storeFailure } from './failures.ts'
 import { checkFile } from './file-check.ts'
 import { encodeMark, FORMAT_VERSION } from './layout.ts'
@@ -50,7 +39,7 @@ export interface StoreDirectory {
 export function ensureDirectory(path: string, create: boolean): void {
   try {
     const found = statSync(path, { throwIfNoEntry: false })
-    if (found === undefined && create) mkdirSync(path, { recursive: true })
+    if (found === undefined && create) makeDirectories(path)
     else if (found === undefined) throw missing(path)
     else if (!found.isDirectory()) throw invalidArgument('path', 'a directory', path)
   } catch (error) {
@@ -149,30 +138,9 @@ function readIdentity(path: string): Identity | null {
   throw damaged(file, 'it does not say what store is here')
 }
 
-/** By a file that replaces the other at once: at no time there is half of one. */
 function writeIdentity(path: string, { format, id }: Identity): void {
-  const file = join(path, IDENTITY_FILE)
-  const temporary = `${file}.new`
-  const descriptor = openSync(temporary, 'w', 0o644)
-  try {
-    writeSync(descriptor, `${JSON.stringify({ format, id: Buffer.from(id).toString('hex') })}\n`)
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
-  }
-  renameSync(temporary, file)
-  syncDirectory(path)
-}
-
-function syncDirectory(path: string): void {
-  // Windows has no way to sync a directory, and does not need it.
-  if (process.platform === 'win32') return
-  const descriptor = openSync(path, 'r')
-  try {
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
-  }
+  const text = `${JSON.stringify({ format, id: Buffer.from(id).toString('hex') })}\n`
+  replaceFile(join(path, IDENTITY_FILE), text)
 }
 
 function missing(path: string): LiminalError {
