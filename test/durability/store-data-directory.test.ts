@@ -1,4 +1,4 @@
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -23,6 +23,20 @@ async function filled(name: string): Promise<string> {
   }
   await directory.close()
   return path
+}
+
+function empty(path: string): void {
+  for (const file of ['data.mdb', 'store.json']) rmSync(join(path, file))
+}
+
+function readList(path: string): unknown {
+  return JSON.parse(readFileSync(join(path, 'stores.json'), 'utf8'))
+}
+
+/** Does what a message says that has to be done to begin a store anew. */
+function follow(error: unknown): void {
+  const [, text, file] = /write (\{.*\}) to '(.*?)' and open/.exec(error instanceof Error ? error.message : '') ?? []
+  writeFileSync(file ?? '', text ?? '')
 }
 
 /** What a power cut may leave: the system has written all pages of data, and those that say which are current as of the last sync. */
@@ -78,6 +92,11 @@ describe('a directory of stores', () => {
       await directory.close()
       // It can be begun anew, as the message says.
       rmSync(join(path, damaged), { recursive: true })
+      const lost = await DataDirectory.open({ path })
+      const gone = await lost.store(damaged).catch((error: unknown) => error)
+      expect(gone).toMatchObject({ code: 'STORE_CORRUPT', message: expect.stringContaining('not there any more') })
+      await lost.close()
+      follow(gone)
       const again = await DataDirectory.open({ path })
       expect(await (await again.store(damaged)).state(orders)).toMatchObject({ next: 0n })
       await again.close()
@@ -97,5 +116,79 @@ describe('a directory of stores', () => {
     await expect(DataDirectory.open({ path })).rejects.toMatchObject({ code: 'STORE_LOCKED' })
     // Nothing of it was left open.
     await (await EmbeddedStore.open({ path: join(path, 'each') })).close()
+  })
+
+  it.each([
+    ['removed', (path: string) => rmSync(path, { recursive: true })],
+    ['emptied', empty],
+  ])(
+    'is not opened if the strictest store was %s, until somebody says that it is to begin anew',
+    async (what, remove) => {
+      const path = await filled(`lost-${what}`)
+      remove(join(path, 'each'))
+      const refusals: unknown[] = []
+      for (let time = 0; time < 2; time++) {
+        refusals.push(await DataDirectory.open({ path }).catch((error: unknown) => error))
+      }
+      for (const refusal of refusals) {
+        expect(refusal).toMatchObject({
+          code: 'STORE_CORRUPT',
+          message: expect.stringContaining(`'${join(path, 'each')}' and is not there any more`),
+        })
+      }
+      follow(refusals[0])
+      const anew = await DataDirectory.open({ path })
+      expect(await anew.primary.state(orders)).toMatchObject({ next: 0n })
+      expect(await allTexts(await anew.store('os'), orders)).toEqual(['os'])
+      await anew.close()
+      expect(readList(path)).toEqual({ format: 1, stores: ['interval', 'os', 'each'] })
+    },
+  )
+
+  it('gets its list if it is of a version that wrote none', async () => {
+    const path = await filled('older')
+    rmSync(join(path, 'stores.json'))
+    const directory = await DataDirectory.open({ path })
+    expect(await allTexts(directory.primary, orders)).toEqual(['each'])
+    await directory.close()
+    expect(readList(path)).toEqual({ format: 1, stores: ['each', 'interval', 'os'] })
+    // That version made the strictest store before any other, so that it was there.
+    rmSync(join(path, 'stores.json'))
+    rmSync(join(path, 'each'), { recursive: true })
+    const refusal = await DataDirectory.open({ path }).catch((error: unknown) => error)
+    expect(refusal).toMatchObject({ code: 'STORE_CORRUPT' })
+    follow(refusal)
+    await (await DataDirectory.open({ path })).close()
+  })
+
+  it('is made by a process that goes on where another one ended before its first store was whole', async () => {
+    const path = join(root, 'unmade')
+    mkdirSync(join(path, 'each'), { recursive: true })
+    writeFileSync(join(path, 'each', 'data.mdb'), '')
+    const directory = await DataDirectory.open({ path })
+    expect(await directory.primary.state(orders)).toMatchObject({ next: 0n })
+    await directory.close()
+  })
+
+  it.each(['', '[]', '{"format":1}', '{"format":1,"stores":["each","sometimes"]}', '{"format":1,"stores":"each"}'])(
+    'is not opened if its list is %j, and is without one',
+    async (text) => {
+      const path = await filled(`list-${text.length}`)
+      writeFileSync(join(path, 'stores.json'), text)
+      await expect(DataDirectory.open({ path })).rejects.toMatchObject({
+        code: 'STORE_CORRUPT',
+        message: expect.stringContaining('stores.json'),
+      })
+      rmSync(join(path, 'stores.json'))
+      const directory = await DataDirectory.open({ path })
+      expect(await allTexts(directory.primary, orders)).toEqual(['each'])
+      await directory.close()
+    },
+  )
+
+  it('is not opened if it is of a later version', async () => {
+    const path = await filled('later')
+    writeFileSync(join(path, 'stores.json'), '{"format":2,"stores":{}}')
+    await expect(DataDirectory.open({ path })).rejects.toMatchObject({ code: 'STORE_FAILED', retryable: false })
   })
 })

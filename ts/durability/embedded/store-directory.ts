@@ -35,6 +35,11 @@ export interface StoreDirectory {
   readonly remains: readonly Uint8Array[]
 }
 
+/** Whether there is a store in a directory, or what is left of one. */
+export function hasStore(path: string): boolean {
+  return existsSync(join(path, IDENTITY_FILE)) || existsSync(join(path, DATA_FILE))
+}
+
 /** Makes the directory if it is missing and may be made. @throws LiminalError `INVALID_ARGUMENT`, `STORE_FAILED` */
 export function ensureDirectory(path: string, create: boolean): void {
   try {
