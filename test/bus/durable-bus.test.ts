@@ -115,6 +115,27 @@ describe('a bus with a store', () => {
     expect((await take(orders.subscribe({ from: 'earliest' }), 2)).map(({ value }) => value)).toEqual([1, 2])
   })
 
+  it('writes nothing in a life in which nothing happens and nothing was changed, and reads what it knows of a channel once', async () => {
+    const store = new MemoryStore()
+    const schema = { type: 'number' }
+    const orders = { name: 'orders', durable: { sync: 'os' as const, retention: { maxMessages: 100 } }, schema }
+    const first = await open({ store, channels: [orders, { name: 'jobs', durable: true }] })
+    await first.channel('orders').publish(1)
+    await first.close()
+    const { commits } = store.stats()
+    const get = vi.spyOn(store, 'get')
+    for (const channels of [[orders, { name: 'jobs', durable: true }], [orders, { name: 'jobs' }], []]) {
+      get.mockClear()
+      await (await open({ store, channels })).close()
+      const definitions = get.mock.calls.filter(([{ kind, parts }]) => kind === 'meta' && parts[0] === 'channel')
+      expect(definitions.map(([{ parts }]) => parts[1]).sort()).toEqual(['jobs', 'orders'])
+    }
+    expect(store.stats().commits).toBe(commits)
+    const changed = { ...orders, durable: { ...orders.durable, retention: { maxMessages: 200 } } }
+    await (await open({ store, channels: [changed, { name: 'jobs' }] })).close()
+    expect(store.stats().commits).toBe(commits + 1)
+  })
+
   it('stores what was sent without waiting, and counts what could not be', async () => {
     const store = new SlowStore()
     const bus = await open({ store, channels: [{ name: 'orders', durable: true }] })

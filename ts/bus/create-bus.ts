@@ -171,19 +171,13 @@ async function declare(
   durable: DurableChannels | null,
 ): Promise<void> {
   const { name, durable: wanted } = declaration
-  if (durable === null) {
-    if (wanted !== undefined && wanted !== false) throw withoutStore(name)
-    channels.declare(declaration)
-  } else if (wanted !== undefined && wanted !== false) {
+  if (wanted !== undefined && wanted !== false) {
+    if (durable === null) throw withoutStore(name)
     await durable.declare(declaration)
-  } else if (!(await durable.knows(name))) {
-    channels.declare(declaration)
-  } else if (wanted === undefined) {
-    await durable.declare({ ...declaration, durable: true })
-  } else {
-    const message = `Channel '${name}' was durable and has a log in the store; it cannot be declared with durable: false. Leave that out, or take another name.`
-    throw new LiminalError('INVALID_ARGUMENT', message)
+    return
   }
+  const core = durable === null ? null : await durable.reopen(declaration)
+  if (core === null) channels.declare(declaration)
 }
 
 async function openStores({ dataDir, createDataDir, syncIntervalMs, store }: BusOptions): Promise<Stores | null> {

@@ -58,15 +58,14 @@ export class DurableChannels {
    * @throws LiminalError `CHANNEL_EXISTS`; `INVALID_ARGUMENT`: it has another `sync`; `SCHEMA_INVALID`; what opening a store throws.
    */
   async declare(declaration: ChannelDeclaration): Promise<ChannelCore> {
-    const { name, durable } = declaration
-    const options: DurableOptions = typeof durable === 'object' ? durable : {}
+    const { name } = declaration
     this.#registry.checkFree(name)
     const opening = this.#opening.get(name)
     if (opening !== undefined) {
       await opening.catch(() => {})
       return await this.declare(declaration)
     }
-    const declaring = this.#declare(declaration, options)
+    const declaring = this.#storedDefinition(name).then((stored) => this.#declare(declaration, stored))
     this.#opening.set(name, declaring)
     try {
       return await declaring
@@ -75,24 +74,39 @@ export class DurableChannels {
     }
   }
 
-  /** Whether a channel was declared durable in an earlier life. @throws LiminalError `STORE_CORRUPT`, `STORE_FAILED`. */
-  async knows(name: string): Promise<boolean> {
-    return (await this.#stores.primary.get(definitionKey(name))) !== null
+  /**
+   * Opens a channel whose declaration does not say that it is durable, if it was in an earlier life; else it is `null`.
+   * @throws LiminalError `INVALID_ARGUMENT`: it was, and is to be no more; what {@link declare} throws.
+   */
+  async reopen(declaration: ChannelDeclaration): Promise<ChannelCore | null> {
+    const { name, durable } = declaration
+    this.#registry.checkFree(name)
+    const stored = await this.#storedDefinition(name)
+    if (stored === null) return null
+    if (durable === undefined) return await this.#declare(declaration, stored)
+    const message = `Channel '${name}' was durable and has a log in the store; it cannot be declared with durable: false. Leave that out, or take another name.`
+    throw new LiminalError('INVALID_ARGUMENT', message)
   }
 
-  async #declare(declaration: ChannelDeclaration, options: DurableOptions): Promise<ChannelCore> {
-    const { name, schema = null } = declaration
+  async #declare(declaration: ChannelDeclaration, stored: Uint8Array | null): Promise<ChannelCore> {
+    const { name, schema = null, durable } = declaration
+    const options: DurableOptions = typeof durable === 'object' ? durable : {}
     // Before anything is written.
     if (schema !== null) new Schema(schema, `channel '${name}'`)
-    const { primary } = this.#stores
-    const stored = await primary.get(definitionKey(name))
     const known = stored === null ? null : readDefinition(stored, name)
     const sync = options.sync ?? known?.sync ?? 'each'
     if (known !== null && known.sync !== sync) throw otherPolicy(name, known.sync, sync)
     const definition: ChannelDefinition = { sync, retention: options.retention ?? {}, schema }
     const storage = await this.#open(name, definition)
-    await primary.write([{ type: 'set', key: definitionKey(name), value: writeDefinition(definition) }])
+    const value = writeDefinition(definition)
+    if (stored === null || Buffer.compare(stored, value) !== 0) {
+      await this.#stores.primary.write([{ type: 'set', key: definitionKey(name), value }])
+    }
     return this.#add(declaration, storage)
+  }
+
+  #storedDefinition(name: string): Promise<Uint8Array | null> {
+    return this.#stores.primary.get(definitionKey(name))
   }
 
   /** Resolves once every publish so far was answered. */
@@ -138,7 +152,7 @@ export class DurableChannels {
   }
 
   async #recover(name: string): Promise<void> {
-    const stored = await this.#stores.primary.get(definitionKey(name))
+    const stored = await this.#storedDefinition(name)
     if (stored === null) return
     const definition = readDefinition(stored, name)
     const storage = await this.#open(name, definition)
