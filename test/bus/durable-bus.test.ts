@@ -115,6 +115,25 @@ describe('a bus with a store', () => {
     expect((await take(orders.subscribe({ from: 'earliest' }), 2)).map(({ value }) => value)).toEqual([1, 2])
   })
 
+  it('has as many cursors for a channel as it is told', async () => {
+    const store = new MemoryStore()
+    const channels = ['orders', 'others'].map((name) => ({ name, durable: true }))
+    const bus = await open({ store, channels, maxCursorsPerChannel: 2 })
+    for (const name of ['orders', 'others']) {
+      for (const cursor of ['a', 'b', 'a']) await bus.channel(name).subscribe({ cursor }).ready()
+      const refused = { code: 'LIMIT_EXCEEDED', message: expect.stringContaining('maxCursorsPerChannel') }
+      await expect(bus.channel(name).subscribe({ cursor: 'c' }).ready()).rejects.toMatchObject(refused)
+      await expect(bus.administration.setCursor(name, 'c', 'latest')).rejects.toMatchObject(refused)
+      await bus.administration.removeCursor(name, 'a')
+      await bus.channel(name).subscribe({ cursor: 'c' }).ready()
+    }
+    await bus.close()
+    const fewer = await open({ store, maxCursorsPerChannel: 1 })
+    expect(await fewer.administration.cursors('orders')).toHaveLength(2)
+    const wrong = createBus({ maxCursorsPerChannel: 0 })
+    await expect(wrong).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+  })
+
   it('writes nothing in a life in which nothing happens and nothing was changed, and reads what it knows of a channel once', async () => {
     const store = new MemoryStore()
     const schema = { type: 'number' }

@@ -39,6 +39,8 @@ export interface BusOptions {
   readonly echoFallback?: boolean
   /** Channel names ever used, at most; `LIMIT_EXCEEDED` past it. Default 65,536. */
   readonly maxChannels?: number
+  /** Named cursors of each durable channel, at most; `LIMIT_EXCEEDED` past it. Those that its store has are there in any case. Default 1,024. */
+  readonly maxCursorsPerChannel?: number
   /** Live conversations, at most; `LIMIT_EXCEEDED` past it. Default 262,144. */
   readonly maxConversations?: number
   /** Messages underway in one conversation, at most; `LIMIT_EXCEEDED` past it. Default 1,024. */
@@ -80,6 +82,7 @@ export const BUS_OPTIONS: readonly string[] = Object.keys({
   createChannels: true,
   echoFallback: true,
   maxChannels: true,
+  maxCursorsPerChannel: true,
   maxConversations: true,
   maxPendingRequests: true,
   conversationHistory: true,
@@ -131,7 +134,8 @@ async function composeBus(options: BusOptions, stores: Stores | null): Promise<L
     claims: new ClaimDesk(secret, options.idempotency ?? {}),
     maxMessageBytes,
   })
-  const durable = stores === null ? null : new DurableChannels(channels, stores)
+  const limits = { maxCursors: options.maxCursorsPerChannel }
+  const durable = stores === null ? null : new DurableChannels(channels, stores, limits)
   let conversations: ConversationRegistry | null = null
   try {
     conversations = new ConversationRegistry({
@@ -222,6 +226,7 @@ function checkBusOptions(options: BusOptions): void {
   checkBoolean('createChannels', options.createChannels)
   checkBoolean('echoFallback', options.echoFallback)
   checkInteger('maxMessageBytes', options.maxMessageBytes, 1)
+  checkInteger('maxCursorsPerChannel', options.maxCursorsPerChannel, 1)
   checkStore(options)
   checkInteger('conversationRetentionMs', options.conversationRetentionMs, 0)
   checkOptions('idempotency', options.idempotency)

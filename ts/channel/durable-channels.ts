@@ -12,7 +12,7 @@ import {
 } from './channel-definition.ts'
 import { ChannelLog } from './channel-log.ts'
 import type { ChannelDeclaration, ChannelRegistry, DurableOptions } from './channel-registry.ts'
-import { CursorRegistry } from './cursor/index.ts'
+import { CursorRegistry, type CursorRegistryOptions } from './cursor/index.ts'
 import { bury, notDurableDeadLetters } from './dead-letters.ts'
 import { sayLogReadFailed } from './diagnostics.ts'
 import { Retention } from './retention.ts'
@@ -28,15 +28,17 @@ interface Durable extends ChannelStorage {
 export class DurableChannels {
   readonly #registry: ChannelRegistry
   readonly #stores: Stores
+  readonly #limits: CursorRegistryOptions
   readonly #channels = new Map<string, Durable>()
   /** Channels that are being declared. */
   readonly #opening = new Map<string, Promise<ChannelCore>>()
   #upkeep: NodeJS.Timeout | null = null
   #closing: Promise<void> | null = null
 
-  constructor(registry: ChannelRegistry, stores: Stores) {
+  constructor(registry: ChannelRegistry, stores: Stores, limits: CursorRegistryOptions = {}) {
     this.#registry = registry
     this.#stores = stores
+    this.#limits = limits
   }
 
   /** Declares the channels that were declared durable in an earlier life, and not in this one yet. */
@@ -168,7 +170,7 @@ export class DurableChannels {
       claims: claims.source(name),
       claimsTtlMs: claims.windowMs,
     })
-    const cursors = await CursorRegistry.open(log)
+    const cursors = await CursorRegistry.open(log, this.#limits)
     return {
       sync,
       log,

@@ -88,7 +88,7 @@ export class CursorRegistry {
     const cursor = this.#find(name)
     if (cursor !== null) return cursor
     if (this.#cursors.size + this.#unreadable.size >= this.#maxCursors) {
-      const text = `Channel '${this.#log.name}' has ${this.#maxCursors} cursors and takes no more. Remove those that nobody uses.`
+      const text = `Channel '${this.#log.name}' has ${this.#maxCursors} cursors and takes no more. Remove those that nobody uses, or raise maxCursorsPerChannel.`
       throw new LiminalError('LIMIT_EXCEEDED', text)
     }
     return this.#create(name, start)
