@@ -150,7 +150,7 @@ export interface PublishOptions extends WaitOptions, SendOptions {
 
 /** What happened to a publish. */
 export interface Receipt {
-  /** Unique on the bus, also across its restarts, and rising in publish order. 0 for a duplicate whose original was removed from its log since. */
+  /** Unique on the bus, also across its restarts, and rising in publish order. `0n` for a duplicate whose original retention or a purge has removed: its position is still known. */
   readonly messageId: bigint
   /**
    * Where the message is in the log of a durable channel, from 0 and without gaps: it is on disk, as far as the channel's `sync` says. `null` for a channel that is not durable, and from a
@@ -159,7 +159,7 @@ export interface Receipt {
   readonly position: bigint | null
   /** Whether at least one subscriber was reached. */
   readonly delivered: boolean
-  /** How many subscribers were reached; `null` where the wire only says yes or no. */
+  /** How many subscribers were reached; `null` where the wire only says yes or no, and for a duplicate whose original was published before the bus crashed. */
   readonly deliveredTo: number | null
   /** Whether the idempotency key was seen before: nothing was delivered now, all else is said of the original. */
   readonly duplicate: boolean
