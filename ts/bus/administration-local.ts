@@ -128,9 +128,22 @@ async function infoOf({ name, subscriberCount, schema, storage }: ChannelCore): 
     return { ...common, durable: false, ...none }
   }
   const { log, sync } = storage
-  const { bytes, firstTimestamp, lastTimestamp } = await log.store.state(log.stream)
+  const { bytes } = await log.store.state(log.stream)
   const { first, next } = log
+  const [firstTimestamp, lastTimestamp] = [await timestampOf(log, first), await timestampOf(log, next - 1n)]
   return { ...common, durable: true, first, next, bytes, firstTimestamp, lastTimestamp, sync }
+}
+
+/** When a message was published; `null` if it is not there, or damaged: who reads it is told, and all else can be said. */
+async function timestampOf(log: ChannelStorage['log'], position: bigint): Promise<number | null> {
+  try {
+    if (position < log.first) return null
+    const [logged] = await log.read(position, { maxMessages: 1, maxBytes: 1 })
+    return logged === undefined ? null : loggedMessage(logged, 0).timestamp
+  } catch (error) {
+    if (error instanceof LiminalError && error.code === 'STORE_CORRUPT') return null
+    throw error
+  }
 }
 
 function cursorInfo({ channel, name, position, lag, owned }: CursorStatus): CursorInfo {

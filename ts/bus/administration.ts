@@ -14,7 +14,7 @@ export interface ChannelInfo {
   readonly next: bigint | null
   /** Bytes of the messages in the log. */
   readonly bytes: number | null
-  /** Milliseconds since the epoch. `null` also without messages. */
+  /** When the oldest and the newest of them were published, in milliseconds since the epoch, as {@link LoggedMessage.timestamp} says it. `null` also without messages, and for one that is damaged. */
   readonly firstTimestamp: number | null
   readonly lastTimestamp: number | null
   readonly sync: 'each' | 'interval' | 'os' | null
