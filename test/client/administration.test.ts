@@ -33,6 +33,30 @@ describe('administration over a connection', () => {
     expect(await asking).toEqual({ channel: 'orders', name: 'billing', position: 7n, lag: 0n, owned: true })
   })
 
+  it('asks for more of a log until it has what is wanted, or there is nothing', async () => {
+    const { bus, peer } = await pair()
+    const page = (...positions: number[]): string => {
+      const rest = { messageId: '7', timestamp: 1, schemaId: '', payload: '' }
+      return JSON.stringify({ result: positions.map((position) => ({ position: `${position}`, ...rest })) })
+    }
+    const answer = async (reply: string): Promise<unknown> => {
+      await peer.expect('ConversationOpen')
+      const request = await peer.expect('ConversationMessage')
+      peer.send(replyTo(request, reply))
+      await peer.expect('ConversationClose')
+      return JSON.parse(textOf(request))
+    }
+    const all = bus.administration.peek('orders', { from: 'latest', limit: 3, timeoutMs: 60_000 })
+    const asked = { operation: 'peek', channel: 'orders' }
+    expect(await answer(page(4, 5))).toEqual({ ...asked, from: 'latest', limit: 3 })
+    expect(await answer(page(6))).toEqual({ ...asked, from: { position: '6' }, limit: 1 })
+    expect((await all).map(({ position }) => position)).toEqual([4n, 5n, 6n])
+    const short = bus.administration.peek('orders')
+    expect(await answer(page(4))).toEqual({ ...asked, from: 'earliest', limit: 10 })
+    expect(await answer(page())).toEqual({ ...asked, from: { position: '5' }, limit: 9 })
+    expect(await short).toHaveLength(1)
+  })
+
   it.each([
     ['{"error":{"code":"CURSOR_NOT_FOUND","message":"There is none."}}', 'CURSOR_NOT_FOUND'],
     ['{"error":{"code":"OF_A_LATER_VERSION","message":"Hm."}}', 'REMOTE_ERROR'],

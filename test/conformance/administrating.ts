@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { Bus } from '../../ts/bus/index.ts'
+import type { Bus, PeekOptions } from '../../ts/bus/index.ts'
 import { MemoryStore } from '../../ts/durability/index.ts'
 import { NO_SCHEMA } from '../../ts/protocol/index.ts'
 import type { Setup } from './suite.ts'
@@ -82,12 +82,22 @@ export function administratingTests(setup: Setup): void {
     await failure(() => bus.administration.peek('ticks'), 'NOT_SUPPORTED')
   })
 
-  it('shows as many large messages as fit, and at least one', async () => {
+  it('shows as many large messages as are wanted, up to the one that reaches maxBytes', async () => {
     const bus = await administrated()
+    const MIB = 1024 * 1024
     const channel = bus.channel<Uint8Array>('orders', { payload: 'bytes' })
-    for (const size of [3, 3, 5]) await channel.publish(new Uint8Array(size * 1024 * 1024))
-    expect(await bus.administration.peek('orders')).toHaveLength(2)
-    expect(await bus.administration.peek('orders', { from: { position: 2n } })).toHaveLength(1)
+    for (const size of [3, 3, 5, 1]) await channel.publish(new Uint8Array(size * MIB))
+    const sizes = async (options: PeekOptions) =>
+      (await bus.administration.peek('orders', { timeoutMs: 60_000, ...options })).map(
+        ({ payload }) => payload.length / MIB,
+      )
+    expect(await sizes({})).toEqual([3, 3, 5, 1])
+    expect(await sizes({ limit: 3 })).toEqual([3, 3, 5])
+    expect(await sizes({ from: 'latest', limit: 2 })).toEqual([5, 1])
+    expect(await sizes({ from: { position: 1n }, maxBytes: 3 * MIB })).toEqual([3])
+    expect(await sizes({ maxBytes: 3 * MIB + 1 })).toEqual([3, 3])
+    expect(await sizes({ maxBytes: 1 })).toEqual([3])
+    await failure(() => bus.administration.peek('orders', { maxBytes: 0 }), 'INVALID_ARGUMENT')
   })
 
   it('purges a log, before a position or whole', async () => {

@@ -1,4 +1,4 @@
-import { checkInteger, checkKnownOptions, checkName, checkOptions, invalidArgument } from '../arguments.ts'
+import { checkKnownOptions, checkName, checkOptions, invalidArgument } from '../arguments.ts'
 import {
   type ChannelCore,
   type ChannelRegistry,
@@ -12,13 +12,11 @@ import { LiminalError } from '../errors.ts'
 import { checkWait, throwIfAborted, waitFor } from '../waiting.ts'
 import type { Administration, ChannelInfo, CursorInfo, LoggedMessage, PeekOptions } from './administration.ts'
 import type { StartPosition, WaitOptions } from './bus.ts'
+import { type PeekTerms, peekTerms } from './peeking.ts'
 import { startOf } from './subscribe-arguments.ts'
 
-/** Messages that one look at a log shows, unless told otherwise, and at most. */
-const PEEKED = 10
-const MOST_PEEKED = 1_024
-/** Bytes of them, at which a look ends: what a reply of a server has room for. */
-const PEEKED_BYTES = 4 * 1024 * 1024
+/** Bytes that are read of a log at once. */
+const PAGE_BYTES = 4 * 1024 * 1024
 const WAIT_OPTIONS = ['timeoutMs', 'signal']
 
 /** What operators do, on the bus in this process. */
@@ -43,15 +41,12 @@ export class LocalAdministration implements Administration {
   }
 
   peek(channel: string, options: PeekOptions = {}): Promise<readonly LoggedMessage[]> {
-    return this.#do(`Looking into channel '${channel}'`, options, ['from', 'limit'], async () => {
-      const { from = 'earliest', limit = PEEKED } = options
-      checkInteger('limit', limit, 1)
-      if (limit > MOST_PEEKED) throw invalidArgument('limit', `at most ${MOST_PEEKED}`, limit)
-      const start = startOf('from', from)
+    return this.#do(`Looking into channel '${channel}'`, options, ['from', 'limit', 'maxBytes'], async () => {
+      const terms = peekTerms(options)
       const { log } = this.#storage(channel)
-      const last = log.next - BigInt(limit)
-      const position = start === 'latest' ? (last > 0n ? last : 0n) : await positionOf(log, start)
-      return await messagesOf(log, position, limit)
+      const last = log.next - BigInt(terms.limit)
+      const position = terms.from === 'latest' ? (last > 0n ? last : 0n) : await positionOf(log, terms.from)
+      return await messagesOf(log, position, terms)
     })
   }
 
@@ -150,11 +145,16 @@ function cursorInfo({ channel, name, position, lag, owned }: CursorStatus): Curs
   return { channel, name, position, lag, owned }
 }
 
-async function messagesOf(log: ChannelStorage['log'], from: bigint, limit: number): Promise<readonly LoggedMessage[]> {
+async function messagesOf(
+  log: ChannelStorage['log'],
+  from: bigint,
+  { limit, maxBytes }: PeekTerms,
+): Promise<readonly LoggedMessage[]> {
   const messages: LoggedMessage[] = []
   let position = from
-  for (let left = PEEKED_BYTES; left > 0 && messages.length < limit; ) {
-    const runs = await log.read(position, { maxMessages: limit - messages.length, maxBytes: left })
+  for (let left = maxBytes; left > 0 && messages.length < limit; ) {
+    const page = { maxMessages: limit - messages.length, maxBytes: Math.min(left, PAGE_BYTES) }
+    const runs = await log.read(position, page)
     if (runs.length === 0) break
     for (const logged of runs) {
       for (let index = 0; index < logged.run.count && left > 0; index++) {

@@ -1,4 +1,6 @@
+import { checkKnownOptions, checkOptions } from '../arguments.ts'
 import { LiminalError } from '../errors.ts'
+import { checkWait } from '../waiting.ts'
 import type { Administration, ChannelInfo, CursorInfo, LoggedMessage, PeekOptions } from './administration.ts'
 import {
   ADMINISTRATION_SUBJECT,
@@ -12,6 +14,7 @@ import {
   writeStart,
 } from './administration-wire.ts'
 import type { StartPosition, WaitOptions } from './bus.ts'
+import { peekTerms } from './peeking.ts'
 import { startOf } from './subscribe-arguments.ts'
 
 /** Asks a server, as `Bus.ask` does. */
@@ -34,9 +37,26 @@ export class RemoteAdministration implements Administration {
   }
 
   async peek(channel: string, options: PeekOptions = {}): Promise<readonly LoggedMessage[]> {
-    const { from, limit, ...limits } = options
-    const start = from === undefined ? undefined : writeStart(startOf('from', from))
-    return readList(await this.#do({ operation: 'peek', channel, from: start, limit }, limits), readMessage)
+    checkOptions('options', options)
+    checkKnownOptions('options', options, ['from', 'limit', 'maxBytes', 'timeoutMs', 'signal'])
+    checkWait(options)
+    const { from, limit, maxBytes } = peekTerms(options)
+    const messages: LoggedMessage[] = []
+    const remaining = remainingOf(options)
+    let start = writeStart(from)
+    // A reply has room for a part of what is large.
+    for (let left = maxBytes; left > 0 && messages.length < limit; ) {
+      const request = { operation: 'peek', channel, from: start, limit: limit - messages.length } as const
+      const page = readList(await this.#do(request, remaining()), readMessage)
+      if (page.length === 0) break
+      for (const message of page) {
+        if (left <= 0) break
+        messages.push(message)
+        left -= message.payload.length
+      }
+      start = writeStart({ position: page[page.length - 1].position + 1n })
+    }
+    return messages
   }
 
   async purge(channel: string, options: WaitOptions & { readonly before?: bigint } = {}): Promise<bigint> {
@@ -65,5 +85,16 @@ export class RemoteAdministration implements Administration {
       const text = 'This server lets nobody administrate it: it is older, or was told not to. Do it where the bus is.'
       throw new LiminalError('NOT_SUPPORTED', text, { cause: error })
     }
+  }
+}
+
+/** What is left of the time for several requests. */
+function remainingOf(options: WaitOptions): () => WaitOptions {
+  const { timeoutMs, signal } = options
+  if (timeoutMs === undefined) return () => (signal === undefined ? {} : { signal })
+  const end = performance.now() + timeoutMs
+  return () => {
+    const timeLeft = { timeoutMs: Math.max(0, Math.ceil(end - performance.now())) }
+    return signal === undefined ? timeLeft : { ...timeLeft, signal }
   }
 }

@@ -3,6 +3,7 @@ import { isErrorCode, LiminalError } from '../errors.ts'
 import { toLiminalError } from '../thrown.ts'
 import type { Administration, ChannelInfo, CursorInfo, LoggedMessage } from './administration.ts'
 import type { StartPosition } from './bus.ts'
+import { PEEKED_AT_ONCE_BYTES } from './peeking.ts'
 
 /** The subject that a server answers itself: requests and replies are JSON, see docs/protocol.md. */
 export const ADMINISTRATION_SUBJECT = '$administration'
@@ -59,7 +60,8 @@ async function resultOf(administration: Administration, request: Fields, signal:
     case 'peek': {
       const from = request.from === undefined ? 'earliest' : readStart('from', request.from)
       const limit = request.limit === undefined ? {} : { limit: count('limit', request.limit) }
-      const messages = await administration.peek(text('channel', channel), { from, ...limit, signal })
+      const options = { from, ...limit, maxBytes: PEEKED_AT_ONCE_BYTES, signal }
+      const messages = await administration.peek(text('channel', channel), options)
       return messages.map(writeMessage)
     }
     case 'purge': {

@@ -49,8 +49,10 @@ export interface LoggedMessage {
 export interface PeekOptions extends WaitOptions {
   /** Default `'earliest'`. `'latest'` shows the last ones. */
   readonly from?: StartPosition
-  /** At most 1,024. Default 10. */
+  /** Messages, at most 1,024. Default 10. */
   readonly limit?: number
+  /** Bytes of payloads: the message that reaches them is the last one, however many `limit` allows. Default 64 MiB. */
+  readonly maxBytes?: number
 }
 
 /**
@@ -61,7 +63,10 @@ export interface Administration {
   /** All channels, by name. */
   channels(options?: WaitOptions): Promise<readonly ChannelInfo[]>
   channel(name: string, options?: WaitOptions): Promise<ChannelInfo>
-  /** Messages of a log, which stay where they are. */
+  /**
+   * Messages of a log, which stay where they are. Fewer than `limit` only at the end of the log, or where `maxBytes` is reached. A remote bus asks its server as often as it takes, for about 4 MiB
+   * each; `LIMIT_EXCEEDED` for a message that no reply of that server has room for, of three quarters of its `frameBytes`.
+   */
   peek(channel: string, options?: PeekOptions): Promise<readonly LoggedMessage[]>
   /** Removes the messages before a position, or all. Returns how many. Cursors that have not accepted them skip them. */
   purge(channel: string, options?: WaitOptions & { readonly before?: bigint }): Promise<bigint>

@@ -54,7 +54,7 @@ function addPeek(parent: Command, context: CommandContext): void {
     .description('print messages of a durable channel, which stay where they are')
     .argument('<channel>', 'which one')
     .option('--from <where>', START_HELP, startPosition, 'earliest')
-    .option('--limit <n>', 'so many at most', integer(1, 1_024), 10)
+    .option('--limit <n>', 'so many at most, and no more once they have 64 MiB', integer(1, 1_024), 10)
     .action((name: string, options: PeekOptions) => peek(name, options, context))
   withExamples(withConnection(command), [
     ['liminal channel peek orders', 'the oldest ten'],
