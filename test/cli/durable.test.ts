@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Interrupted } from '../../ts/cli/context.ts'
 import { run } from '../../ts/cli/program.ts'
 import { MemoryStore } from '../../ts/durability/index.ts'
@@ -200,6 +200,51 @@ describe('liminal serve with a data directory', () => {
     const again = JSON.parse(two.first).listening.url
     expect((await liminal('sub', 'orders', '--from', 'earliest', '--count', '1', '--url', again)).stdout).toBe('1\n')
     expect(await two.end()).toBe(0)
+  })
+
+  it('removes what is not to be kept', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'liminal-cli-'))
+    onTestFinished(() => rm(directory, { recursive: true }))
+    const channels = ['--durable-channel', 'orders', '--durable-channel', 'a:b']
+    const server = await serving(
+      directory,
+      ...channels,
+      '--retain',
+      'a:b:count=2,age=7d',
+      '--retain',
+      'orders:bytes=1g',
+    )
+    const url = JSON.parse(server.first).listening.url
+    for (const name of ['orders', 'a:b']) {
+      for (const value of ['1', '2', '3', '4']) await liminal('pub', name, value, '--url', url)
+    }
+    await vi.waitFor(async () => {
+      expect(documents(await liminal('channel', 'ls', '--json', '--url', url))).toMatchObject([
+        { name: 'a:b', first: '2', next: '4' },
+        { name: 'orders', first: '0', next: '4' },
+      ])
+    })
+    expect(await server.end()).toBe(0)
+  })
+
+  it.each([
+    ['orders', 'must say of which channel'],
+    ['orders:age=7', "'7' is no age"],
+    ['orders:age=7w', "'7w' is no age"],
+    ['orders:age=0d', "'0d' is no age"],
+    ['orders:bytes=1gb', "'1gb' is no bytes"],
+    ['orders:bytes=99999999t', 'is no bytes'],
+    ['orders:count=', "'' is no count"],
+    ['orders:count=1,count=2', "'count' twice"],
+    ['orders:past-cursors=yes', 'has no value'],
+    ['orders:size=1', "'size' is no limit"],
+    ['orders:', "'' is no limit"],
+    ['others:count=1', 'needs --durable-channel others'],
+  ])('does not begin with --retain %s', async (text, why) => {
+    const argv = ['serve', '--port', '0', '--data-dir', '/nowhere', '--durable-channel', 'orders', '--retain', text]
+    const { code, stderr } = await liminal(...argv)
+    expect(code).toBe(2)
+    expect(stderr).toContain(why)
   })
 
   it('wants one for durable channels', async () => {

@@ -14,6 +14,7 @@ import {
   withExamples,
   withOutput,
 } from '../options.ts'
+import { RETAIN_SYNTAX, type Retained, retained } from '../retention.ts'
 
 interface ServeOptions {
   readonly host: string
@@ -22,6 +23,7 @@ interface ServeOptions {
   readonly durableChannel: readonly string[]
   readonly dataDir?: string
   readonly sync?: 'each' | 'interval' | 'os'
+  readonly retain: readonly Retained[]
   readonly administration: boolean
   readonly createChannels?: true
   readonly authToken?: string
@@ -62,6 +64,12 @@ export function addServe(program: Command, context: CommandContext): void {
         'when messages of the durable channels are on disk: before they are acknowledged (each, the default), soon, or when the system likes',
       ).choices(['each', 'interval', 'os']),
     )
+    .option(
+      `--retain <${RETAIN_SYNTAX}>`,
+      'what of a durable channel is kept: messages go that are older, or more, or behind so many bytes, except those that a cursor still needs; repeatable',
+      retained,
+      [],
+    )
     .option('--create-channels', 'let clients create channels by using them')
     .addOption(new Option('--auth-token <token>', 'what clients must present').env('LIMINAL_AUTH_TOKEN'))
     .option('--echo', 'answer the subject "echo" with whatever was asked')
@@ -74,6 +82,7 @@ export function addServe(program: Command, context: CommandContext): void {
     ['liminal serve --channel orders', 'one channel, no other'],
     ['liminal serve --channel orders=orders.schema.json', 'messages are checked against a JSON Schema'],
     ['liminal serve --data-dir ./data --durable-channel orders', 'its messages survive the server'],
+    ['liminal serve --data-dir ./data --durable-channel orders --retain orders:age=7d,bytes=10g', 'for a while'],
     ['liminal serve --port 0 --create-channels --json', 'any port; the address comes as a line of JSON'],
   ])
 }
@@ -85,10 +94,17 @@ async function serve(options: ServeOptions, context: CommandContext): Promise<vo
   if (dataDir === undefined && options.durableChannel.length > 0) {
     throw usageError('--durable-channel needs --data-dir <dir>, where its messages are stored')
   }
-  const durable = options.durableChannel.map((text) => ({
-    ...declaration(text),
-    durable: sync === undefined ? true : { sync },
-  }))
+  const durable = options.durableChannel.map((text) => {
+    const declared = declaration(text)
+    const retention = options.retain.find(({ name }) => name === declared.name)?.retention
+    const how = { ...(sync === undefined ? {} : { sync }), ...(retention === undefined ? {} : { retention }) }
+    return { ...declared, durable: how }
+  })
+  for (const { name } of options.retain) {
+    if (!durable.some((channel) => channel.name === name)) {
+      throw usageError(`--retain ${name}:... needs --durable-channel ${name}`)
+    }
+  }
   const channels = [...options.channel.map(declaration), ...durable]
   if (welcome && !channels.some(({ name }) => name === 'orders')) channels.push({ name: 'orders' })
 
