@@ -85,6 +85,25 @@ describe.each(['embedded', 'remote'] as const)('a log with a message that is dam
   )
 })
 
+describe.each(['embedded', 'remote'] as const)('a channel that is damaged, on a bus that is %s', (how) => {
+  it('can be removed, as its error says, and begins anew', async () => {
+    const bus = await open(how)
+    const orders = bus.channel('orders')
+    const error = await failureOf(orders.subscribe({ from: { position: BigInt(DAMAGED) } }))
+    expect(error).toMatchObject({ code: 'STORE_CORRUPT', message: expect.stringContaining("remove channel 'orders'") })
+    await bus.administration.removeChannel('orders')
+    await failureOf(orders.subscribe({ from: 'earliest' })).then((none) => {
+      expect(none).toMatchObject({ code: 'NOT_SUPPORTED' })
+    })
+    expect(await orders.publish('anew')).toMatchObject({ position: null })
+    await bus.close()
+    if (how === 'remote') return
+    const next = await createBus({ dataDir, channels: [{ name: 'orders', durable: true }] })
+    expect((await next.channel('orders').publish('anew')).position).toBe(0n)
+    await next.close()
+  })
+})
+
 describe('a cursor at a message that is damaged', () => {
   it('waits for the answers to what is before it, and delivers that again', async () => {
     const bus = await open('embedded')

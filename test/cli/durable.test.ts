@@ -107,6 +107,25 @@ describe('liminal channel', () => {
   })
 })
 
+describe('liminal channel rm', () => {
+  it('removes a durable channel, and no other', async () => {
+    const { url } = await start(1, 2)
+    expect(await liminal('channel', 'rm', 'orders', '--url', url)).toMatchObject({
+      code: 0,
+      stdout: 'channel orders is removed\n',
+    })
+    expect(documents(await liminal('channel', 'ls', '--json', '--url', url))).toMatchObject([{ name: 'ticks' }])
+    expect((await liminal('channel', 'rm', 'orders', '--url', url)).stderr).toContain('CHANNEL_NOT_FOUND')
+    expect((await liminal('channel', 'rm', 'ticks', '--url', url)).stderr).toContain('NOT_SUPPORTED')
+  })
+
+  it('says so to scripts', async () => {
+    const { url } = await start(1)
+    const removed = await liminal('channel', 'rm', 'orders', '--json', '--url', url)
+    expect(documents(removed)).toEqual([{ channel: 'orders', removed: true }])
+  })
+})
+
 describe('liminal cursor', () => {
   it('makes, lists, moves and forgets', async () => {
     const { url } = await start(1, 2, 3)

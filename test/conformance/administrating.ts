@@ -112,6 +112,25 @@ export function administratingTests(setup: Setup): void {
     await failure(() => bus.administration.purge('ticks'), 'NOT_SUPPORTED')
   })
 
+  it('removes a channel with all that is in it', async () => {
+    const bus = await administrated()
+    const { administration } = bus
+    const orders = bus.channel<number>('orders')
+    for (const value of numbers(5)) await orders.publish(value, { idempotencyKey: `${value}` })
+    await bus.channel('checked').publish(7)
+    const subscriptions = [orders.subscribe(), orders.subscribe({ cursor: 'billing' })]
+    for (const subscription of subscriptions) await subscription.ready()
+    await administration.removeChannel('orders')
+    for (const { closed } of subscriptions) await failure(() => closed, 'CHANNEL_CLOSED')
+    expect((await administration.channels()).map(({ name }) => name)).toEqual(['checked', 'ticks'])
+    expect(await administration.cursors()).toEqual([])
+    await failure(() => orders.publish(9), 'CHANNEL_NOT_FOUND')
+    await failure(() => administration.removeChannel('orders'), 'CHANNEL_NOT_FOUND')
+    await failure(() => administration.removeChannel('ticks'), 'NOT_SUPPORTED')
+    await failure(() => administration.removeChannel(''), 'INVALID_ARGUMENT')
+    expect(await administration.channel('checked')).toMatchObject({ next: 1n })
+  })
+
   it('shows, moves, makes and removes cursors', async () => {
     const bus = await administrated()
     const channel = bus.channel<number>('orders')

@@ -4,6 +4,7 @@ import {
   type ChannelRegistry,
   type ChannelStorage,
   type CursorStatus,
+  type DurableChannels,
   loggedMessage,
   positionOf,
 } from '../channel/index.ts'
@@ -22,11 +23,13 @@ const WAIT_OPTIONS = ['timeoutMs', 'signal']
 /** What operators do, on the bus in this process. */
 export class LocalAdministration implements Administration {
   readonly #channels: ChannelRegistry
+  readonly #durable: DurableChannels | null
   readonly #checkOpen: () => void
 
   /** @param checkOpen throws when the bus takes nothing new. */
-  constructor(channels: ChannelRegistry, checkOpen: () => void) {
+  constructor(channels: ChannelRegistry, durable: DurableChannels | null, checkOpen: () => void) {
     this.#channels = channels
+    this.#durable = durable
     this.#checkOpen = checkOpen
   }
 
@@ -58,6 +61,14 @@ export class LocalAdministration implements Administration {
       }
       const { log } = this.#storage(channel)
       return await log.removeBefore(before ?? log.next)
+    })
+  }
+
+  removeChannel(name: string, options: WaitOptions = {}): Promise<void> {
+    return this.#do(`Removing channel '${name}'`, options, [], async () => {
+      checkName('channel', name)
+      if (this.#durable !== null && (await this.#durable.remove(name))) return
+      throw this.#channels.find(name) === null ? noChannel(name) : notDurable(name)
     })
   }
 
@@ -105,14 +116,22 @@ export class LocalAdministration implements Administration {
     checkName('channel', name)
     const channel = this.#channels.find(name)
     if (channel !== null) return channel
-    throw new LiminalError('CHANNEL_NOT_FOUND', `There is no channel '${name}'.`)
+    throw noChannel(name)
   }
 
   #storage(name: string): ChannelStorage {
     const { storage } = this.#find(name)
     if (storage !== null) return storage
-    throw new LiminalError('NOT_SUPPORTED', `Channel '${name}' is not durable: it has no log and no cursors.`)
+    throw notDurable(name)
   }
+}
+
+function noChannel(name: string): LiminalError {
+  return new LiminalError('CHANNEL_NOT_FOUND', `There is no channel '${name}'.`)
+}
+
+function notDurable(name: string): LiminalError {
+  return new LiminalError('NOT_SUPPORTED', `Channel '${name}' is not durable: it has no log and no cursors.`)
 }
 
 async function infoOf({ name, subscriberCount, schema, storage }: ChannelCore): Promise<ChannelInfo> {

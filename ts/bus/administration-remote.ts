@@ -64,6 +64,10 @@ export class RemoteAdministration implements Administration {
     return readCount(await this.#do({ operation: 'purge', channel, before: before?.toString() }, limits))
   }
 
+  async removeChannel(name: string, options: WaitOptions = {}): Promise<void> {
+    await this.#do({ operation: 'remove-channel', channel: name }, options)
+  }
+
   async cursors(channel?: string, options: WaitOptions = {}): Promise<readonly CursorInfo[]> {
     return readList(await this.#do({ operation: 'cursors', channel }, options), readCursor)
   }

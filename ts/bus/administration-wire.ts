@@ -22,6 +22,7 @@ export type AdministrationRequest =
       readonly limit?: number | undefined
     }
   | { readonly operation: 'purge'; readonly channel: string; readonly before?: string | undefined }
+  | { readonly operation: 'remove-channel'; readonly channel: string }
   | { readonly operation: 'cursors'; readonly channel?: string | undefined }
   | {
       readonly operation: 'set-cursor'
@@ -68,6 +69,9 @@ async function resultOf(administration: Administration, request: Fields, signal:
       const before = request.before === undefined ? {} : { before: u64('before', request.before) }
       return (await administration.purge(text('channel', channel), { ...before, signal })).toString()
     }
+    case 'remove-channel':
+      await administration.removeChannel(text('channel', channel), { signal })
+      return null
     case 'cursors': {
       const of = channel === undefined ? undefined : text('channel', channel)
       return (await administration.cursors(of, { signal })).map(writeCursor)

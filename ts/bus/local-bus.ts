@@ -109,7 +109,7 @@ export class LocalBus implements Bus {
   constructor(parts: LocalBusParts) {
     this.#parts = parts
     const state = (): BusState => this.#state
-    this.administration = new LocalAdministration(parts.channels, () => checkOpen(this.#context))
+    this.administration = new LocalAdministration(parts.channels, parts.durable, () => checkOpen(this.#context))
     const core: BusCore = {
       channels: parts.channels,
       conversations: parts.conversations,

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import type { StoreKey, SyncPolicy } from '../durability/index.ts'
 import { LiminalError } from '../errors.ts'
 import type { RetentionOptions } from './channel-registry.ts'
@@ -8,6 +9,13 @@ export interface ChannelDefinition {
   readonly retention: RetentionOptions
   /** The JSON Schema; `null` without one. */
   readonly schema: unknown
+  /** Tells the idempotency keys of this channel from those of one that had its name before. Absent, which is 0: it is of a version in which no channel could be removed. */
+  readonly incarnation?: number
+}
+
+/** Another incarnation than any before. */
+export function newIncarnation(): number {
+  return randomInt(1, 2 ** 47)
 }
 
 /** Where the definitions of channels are. */
@@ -36,6 +44,7 @@ export function readDefinition(bytes: Uint8Array, channel: string): ChannelDefin
 
 function isDefinition(value: unknown): value is ChannelDefinition {
   if (typeof value !== 'object' || value === null || !('sync' in value) || !('retention' in value)) return false
+  if ('incarnation' in value && !Number.isSafeInteger(value.incarnation)) return false
   const isPolicy = value.sync === 'each' || value.sync === 'interval' || value.sync === 'os'
   return isPolicy && 'schema' in value && typeof value.retention === 'object' && value.retention !== null
 }

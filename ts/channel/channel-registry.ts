@@ -66,6 +66,9 @@ interface Contract {
   readonly storage: ChannelStorage | null
 }
 
+/** What tells the idempotency keys of channels that are not durable from those of durable ones that had their names, see scopeOf. */
+const LIVE = -1
+
 /** All channels of a bus, by name and by number. */
 export class ChannelRegistry {
   /** Names as numbers; shared with the decoders of a server. */
@@ -97,7 +100,7 @@ export class ChannelRegistry {
         this.#lastSubscriptionId++
         return this.#lastSubscriptionId
       },
-      claimSource: (channel) => this.claims.source(channel),
+      claimSource: (channel) => this.claims.source(channel, LIVE),
       maxMessageBytes: options.maxMessageBytes ?? Number.POSITIVE_INFINITY,
       processes: options.processes ?? new ProcessSystem(),
       killed: (channel) => this.#forget(channel),
@@ -156,9 +159,14 @@ export class ChannelRegistry {
     }
   }
 
-  /** Refuses a channel from now on: it was durable, and cannot be read. A channel of its name that forgets would be worse. */
+  /** Refuses a channel from now on, as long as there is none: it was durable, and cannot be read, or is being removed. A channel of its name that forgets would be worse. */
   refuse(name: string, error: LiminalError): void {
     this.#refused.set(name, error)
+  }
+
+  /** Takes {@link refuse} back. */
+  allow(name: string): void {
+    this.#refused.delete(name)
   }
 
   /** All channels, by name. */
@@ -166,13 +174,13 @@ export class ChannelRegistry {
     return [...this.#byName.values()].sort((left, right) => (left.name < right.name ? -1 : 1))
   }
 
-  /** Closes a channel and forgets it; its name can be used again. Returns whether there was one. */
-  close(name: string): boolean {
+  /** Closes a channel and forgets it; its name can be used again. Its subscriptions end with `error`, by default `CHANNEL_CLOSED`. Returns whether there was one. */
+  close(name: string, error?: LiminalError): boolean {
     const core = this.#byName.get(name)
     const wasDeclared = this.#declared.delete(name)
     if (core === undefined) return wasDeclared
     this.#forget(core)
-    core.close()
+    core.close(error)
     return true
   }
 

@@ -46,11 +46,11 @@ export class ClaimDesk {
     return this.#index.bytes
   }
 
-  /** Where the keys of a channel are claimed. */
-  source(channel: string): ClaimSource {
+  /** Where the keys of a channel are claimed. @param incarnation Of its name; see scopeOf. */
+  source(channel: string, incarnation = 0): ClaimSource {
     return {
       index: this.#index,
-      scope: scopeOf(channel),
+      scope: scopeOf(channel, incarnation),
       nextOwner: () => {
         if (this.#timer === null) this.#arm()
         // Wraps after 2^32 claims: none is held for that long.

@@ -46,6 +46,15 @@ export interface RetentionFailed {
   readonly error: LiminalError
 }
 
+/** `node:diagnostics_channel` on which it is said that not all that a removed channel had stored could be deleted, as {@link RemovalFailed}. The next start of the bus tries it again. */
+export const REMOVAL_FAILED = 'liminal:removal:failed'
+
+/** A channel that is gone, and of which something is stored still. */
+export interface RemovalFailed {
+  readonly channel: string
+  readonly error: LiminalError
+}
+
 const publishRefused = diagnosticsChannel(PUBLISH_REFUSED)
 const sinkFailed = diagnosticsChannel(SINK_FAILED)
 const appendFailed = diagnosticsChannel(APPEND_FAILED)
@@ -62,6 +71,13 @@ const retentionFailed = diagnosticsChannel(RETENTION_FAILED)
 /** Says that old messages could not be removed. */
 export function sayRetentionFailed(channel: string, error: LiminalError): void {
   if (retentionFailed.hasSubscribers) retentionFailed.publish({ channel, error } satisfies RetentionFailed)
+}
+
+const removalFailed = diagnosticsChannel(REMOVAL_FAILED)
+
+/** Says that not all of a removed channel could be deleted. */
+export function sayRemovalFailed(channel: string, error: LiminalError): void {
+  if (removalFailed.hasSubscribers) removalFailed.publish({ channel, error } satisfies RemovalFailed)
 }
 
 /** Says that messages were not stored. */

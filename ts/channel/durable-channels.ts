@@ -7,14 +7,16 @@ import {
   type ChannelDefinition,
   DEFINITIONS,
   definitionKey,
+  newIncarnation,
   readDefinition,
   writeDefinition,
 } from './channel-definition.ts'
 import { ChannelLog } from './channel-log.ts'
 import type { ChannelDeclaration, ChannelRegistry, DurableOptions } from './channel-registry.ts'
+import { beginRemoval, finishRemoval, unfinishedRemovals } from './channel-removal.ts'
 import { CursorRegistry, type CursorRegistryOptions } from './cursor/index.ts'
 import { bury, notDurableDeadLetters } from './dead-letters.ts'
-import { sayLogReadFailed } from './diagnostics.ts'
+import { sayLogReadFailed, sayRemovalFailed } from './diagnostics.ts'
 import { Retention } from './retention.ts'
 
 /** Milliseconds between two looks at what may be forgotten. */
@@ -30,8 +32,8 @@ export class DurableChannels {
   readonly #stores: Stores
   readonly #limits: CursorRegistryOptions
   readonly #channels = new Map<string, Durable>()
-  /** Channels that are being declared. */
-  readonly #opening = new Map<string, Promise<ChannelCore>>()
+  /** The last thing that is done to a name: one after the other. None of them rejects. */
+  readonly #turns = new Map<string, Promise<void>>()
   #upkeep: NodeJS.Timeout | null = null
   #closing: Promise<void> | null = null
 
@@ -41,7 +43,7 @@ export class DurableChannels {
     this.#limits = limits
   }
 
-  /** Declares the channels that were declared durable in an earlier life, and not in this one yet. */
+  /** Declares the channels that were declared durable in an earlier life, and not in this one yet, and goes on with removals that were not finished. */
   async recover(): Promise<void> {
     const { primary } = this.#stores
     for (let after: Parameters<typeof primary.keys>[2] = {}; ; ) {
@@ -50,8 +52,16 @@ export class DurableChannels {
         const name = parts[1]
         if (!this.#channels.has(name)) await this.#recoverOrSay(name)
       }
-      if (page.after === null) return
+      if (page.after === null) break
       after = { after: page.after }
+    }
+    for (const removal of await unfinishedRemovals(this.#stores)) {
+      try {
+        await this.#inTurn(removal.name, () => finishRemoval(this.#stores, removal))
+      } catch (thrown) {
+        // It is in nobody's way: whoever declares the name finishes it first.
+        sayRemovalFailed(removal.name, toLiminalError(thrown))
+      }
     }
   }
 
@@ -59,28 +69,33 @@ export class DurableChannels {
    * Creates a durable channel, or opens it where it was left.
    * @throws LiminalError `CHANNEL_EXISTS`; `INVALID_ARGUMENT`: it has another `sync`; `SCHEMA_INVALID`; what opening a store throws.
    */
-  async declare(declaration: ChannelDeclaration): Promise<ChannelCore> {
+  declare(declaration: ChannelDeclaration): Promise<ChannelCore> {
     const { name } = declaration
-    this.#registry.checkFree(name)
-    const opening = this.#opening.get(name)
-    if (opening !== undefined) {
-      await opening.catch(() => {})
-      return await this.declare(declaration)
-    }
-    const declaring = this.#storedDefinition(name).then((stored) => this.#declare(declaration, stored))
-    this.#opening.set(name, declaring)
-    try {
-      return await declaring
-    } finally {
-      this.#opening.delete(name)
-    }
+    return this.#inTurn(name, async () => {
+      this.#registry.checkFree(name)
+      return await this.#declare(declaration, await this.#storedDefinition(name))
+    })
   }
 
   /**
    * Opens a channel whose declaration does not say that it is durable, if it was in an earlier life; else it is `null`.
    * @throws LiminalError `INVALID_ARGUMENT`: it was, and is to be no more; what {@link declare} throws.
    */
-  async reopen(declaration: ChannelDeclaration): Promise<ChannelCore | null> {
+  reopen(declaration: ChannelDeclaration): Promise<ChannelCore | null> {
+    return this.#inTurn(declaration.name, () => this.#reopen(declaration))
+  }
+
+  /**
+   * Removes a durable channel with its messages, cursors, keys and definition, for good; one that cannot be read too. Publishes underway are answered before; its subscriptions end with
+   * `CHANNEL_CLOSED`, and its name is free afterwards. A crash leaves it, or has it removed by the next {@link recover}. Returns whether there was one.
+   *
+   * @throws LiminalError `STORE_FULL`, `STORE_FAILED`, `STORE_BUSY`, `STORE_CORRUPT`: it is there as before, or is gone and not all that it stored is deleted. The next call goes on.
+   */
+  remove(name: string): Promise<boolean> {
+    return this.#inTurn(name, () => this.#remove(name))
+  }
+
+  async #reopen(declaration: ChannelDeclaration): Promise<ChannelCore | null> {
     const { name, durable } = declaration
     this.#registry.checkFree(name)
     const stored = await this.#storedDefinition(name)
@@ -95,16 +110,79 @@ export class DurableChannels {
     const options: DurableOptions = typeof durable === 'object' ? durable : {}
     // Before anything is written.
     if (schema !== null) new Schema(schema, `channel '${name}'`)
+    // What a channel of this name has left is not its own.
+    if (stored === null) await this.#finishRemovals(name)
     const known = stored === null ? null : readDefinition(stored, name)
     const sync = options.sync ?? known?.sync ?? 'each'
     if (known !== null && known.sync !== sync) throw otherPolicy(name, known.sync, sync)
-    const definition: ChannelDefinition = { sync, retention: options.retention ?? {}, schema }
+    const incarnation = known === null ? newIncarnation() : known.incarnation
+    const definition: ChannelDefinition = {
+      sync,
+      retention: options.retention ?? {},
+      schema,
+      ...(incarnation === undefined ? {} : { incarnation }),
+    }
     const storage = await this.#open(name, definition)
     const value = writeDefinition(definition)
     if (stored === null || Buffer.compare(stored, value) !== 0) {
       await this.#stores.primary.write([{ type: 'set', key: definitionKey(name), value }])
     }
     return this.#add(declaration, storage)
+  }
+
+  async #remove(name: string): Promise<boolean> {
+    const stored = await this.#storedDefinition(name)
+    if (stored === null) return await this.#finishRemovals(name)
+    const removal = { name, sync: readDefinition(stored, name).sync }
+    // What cannot be opened cannot be emptied.
+    await this.#stores.store(removal.sync)
+    const error = new LiminalError('CHANNEL_CLOSED', `Channel '${name}' was removed.`)
+    this.#registry.refuse(name, error)
+    this.#registry.close(name, error)
+    const durable = this.#channels.get(name)
+    this.#channels.delete(name)
+    try {
+      // What cannot be written down any more goes with the rest.
+      if (durable !== undefined) await end(durable, error).catch(() => {})
+      await beginRemoval(this.#stores, removal)
+    } catch (failure) {
+      await this.#restore(name)
+      throw failure
+    }
+    this.#registry.allow(name)
+    await finishRemoval(this.#stores, removal)
+    return true
+  }
+
+  /** Goes on with removals of channels of a name. Returns whether there were any. */
+  async #finishRemovals(name: string): Promise<boolean> {
+    const removals = await unfinishedRemovals(this.#stores, name)
+    for (const removal of removals) await finishRemoval(this.#stores, removal)
+    return removals.length > 0
+  }
+
+  /** Opens a channel again that could not be removed. */
+  async #restore(name: string): Promise<void> {
+    try {
+      await this.#recover(name)
+      this.#registry.allow(name)
+    } catch (thrown) {
+      const error = toLiminalError(thrown)
+      sayLogReadFailed(name, error)
+      this.#registry.refuse(name, error)
+    }
+  }
+
+  /** Does something to a name once what was begun before is done. */
+  async #inTurn<Result>(name: string, act: () => Promise<Result>): Promise<Result> {
+    const turn = (this.#turns.get(name) ?? Promise.resolve()).then(act)
+    const over = turn.then(nothing, nothing)
+    this.#turns.set(name, over)
+    try {
+      return await turn
+    } finally {
+      if (this.#turns.get(name) === over) this.#turns.delete(name)
+    }
   }
 
   #storedDefinition(name: string): Promise<Uint8Array | null> {
@@ -128,15 +206,9 @@ export class DurableChannels {
   }
 
   async #close(error: LiminalError): Promise<void> {
+    await Promise.all(this.#turns.values())
     if (this.#upkeep !== null) clearInterval(this.#upkeep)
-    const closing = [...this.#channels.values()].map(async ({ log, cursors, retention }) => {
-      await retention.close()
-      try {
-        await cursors.close(error)
-      } finally {
-        await log.close()
-      }
-    })
+    const closing = [...this.#channels.values()].map((durable) => end(durable, error))
     for (const result of await Promise.allSettled(closing)) {
       if (result.status === 'rejected') throw toLiminalError(result.reason)
     }
@@ -161,13 +233,13 @@ export class DurableChannels {
     this.#add(definition.schema === null ? { name } : { name, schema: definition.schema }, storage)
   }
 
-  async #open(name: string, { sync, retention }: ChannelDefinition): Promise<Durable> {
+  async #open(name: string, { sync, retention, incarnation }: ChannelDefinition): Promise<Durable> {
     const { claims, messageIds } = this.#registry
     const store = await this.#stores.store(sync)
     const log = await ChannelLog.open(name, {
       store,
       messageIds,
-      claims: claims.source(name),
+      claims: claims.source(name, incarnation),
       claimsTtlMs: claims.windowMs,
     })
     const cursors = await CursorRegistry.open(log, this.#limits)
@@ -209,6 +281,18 @@ export class DurableChannels {
     for (const { retention } of this.#channels.values()) retention.check()
   }
 }
+
+/** Refuses publishes, answers those underway, and ends cursors with this error. @throws LiminalError what could not be written. */
+async function end({ log, cursors, retention }: Durable, error: LiminalError): Promise<void> {
+  await retention.close()
+  try {
+    await cursors.close(error)
+  } finally {
+    await log.close()
+  }
+}
+
+function nothing(): void {}
 
 function otherPolicy(name: string, known: SyncPolicy, asked: SyncPolicy): LiminalError {
   const message = `Channel '${name}' is stored with sync '${known}', which cannot be changed to '${asked}'. Declare it with '${known}', or another channel.`

@@ -87,6 +87,14 @@ export function describeStoreKey({ kind, parts }: StoreKey): string {
   return `${kind} ${parts.map((part) => describe(part)).join(' ')}`
 }
 
+/** What can be done about damage in what a key names. */
+export function adviceOnDamage({ kind, parts }: StoreKey): string {
+  const copy = 'Restore the directory from a copy'
+  return kind === 'channel' || kind === 'claims'
+    ? `${copy}, or remove channel ${describe(parts[0])} ('liminal channel rm', administration.removeChannel).`
+    : `${copy}.`
+}
+
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 function decodePart(shifted: Uint8Array): string | null {

@@ -21,11 +21,12 @@ interface PurgeOptions extends ConnectionOptions {
 
 /** `liminal channel`: looks at the channels of a server, and into their logs. */
 export function addChannel(program: Command, context: CommandContext): void {
-  const channel = program.command('channel').description('look at channels and their logs, and purge them')
+  const channel = program.command('channel').description('look at channels and their logs, purge and remove them')
   addList(channel, context)
   addInfo(channel, context)
   addPeek(channel, context)
   addPurge(channel, context)
+  addRemove(channel, context)
 }
 
 function addList(parent: Command, context: CommandContext): void {
@@ -75,6 +76,15 @@ function addPurge(parent: Command, context: CommandContext): void {
     ['liminal channel purge orders --before 1000', 'position 1000 is the oldest then'],
     ['liminal channel purge orders --all', 'the log is empty; positions go on counting'],
   ])
+}
+
+function addRemove(parent: Command, context: CommandContext): void {
+  const command = parent
+    .command('rm')
+    .description('remove a durable channel for good: messages, cursors and all; whoever subscribes to it is told')
+    .argument('<channel>', 'which one')
+    .action((name: string, options: ConnectionOptions) => remove(name, options, context))
+  withExamples(withConnection(command), [['liminal channel rm orders', 'its name is free, and begins anew']])
 }
 
 async function list(options: ConnectionOptions, context: CommandContext): Promise<void> {
@@ -146,6 +156,14 @@ async function purge(name: string, options: PurgeOptions, context: CommandContex
     const removed = await administration.purge(name, { signal, ...(before === undefined ? {} : { before }) })
     if (output.json) output.printJson({ channel: name, removed: removed.toString() })
     else output.print(`removed ${removed} message${removed === 1n ? '' : 's'} of ${visible(name)}`)
+  })
+}
+
+async function remove(name: string, options: ConnectionOptions, context: CommandContext): Promise<void> {
+  await withBus(options, context, async ({ administration }, { output, signal }) => {
+    await administration.removeChannel(name, { signal })
+    if (output.json) output.printJson({ channel: name, removed: true })
+    else output.print(`channel ${visible(name)} is removed`)
   })
 }
 

@@ -23,7 +23,7 @@ import {
   numberConflict,
   storeClosed,
 } from '../store-changes.ts'
-import { describeStoreKey, encodeKeyPrefix, encodeStoreKey } from '../store-key.ts'
+import { adviceOnDamage, describeStoreKey, encodeKeyPrefix, encodeStoreKey } from '../store-key.ts'
 import { Watchers } from '../watchers.ts'
 import type { FailureInThread, RefusedWrite } from './commit-messages.ts'
 import { CommitThread } from './commit-thread.ts'
@@ -283,7 +283,7 @@ export class EmbeddedStore implements EventStore {
       const message = `The store in ${path} may hold ${maxBytes} bytes, and the write needs ${found} more than it has. Nothing of it was kept: truncate streams or raise maxBytes, and try again.`
       return new LiminalError('STORE_FULL', message)
     }
-    const message = `The store file ${this.#dataFile} is damaged in ${describeStoreKey(key)}: what the write would have changed is not what was written. Nothing of the write was kept. Restore the directory from a copy, or remove this stream.`
+    const message = `The store file ${this.#dataFile} is damaged in ${describeStoreKey(key)}: what the write would have changed is not what was written. Nothing of the write was kept. ${adviceOnDamage(key)}`
     return new LiminalError('STORE_CORRUPT', message)
   }
 

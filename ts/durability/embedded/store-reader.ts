@@ -2,7 +2,7 @@ import type { RootDatabase } from 'lmdb'
 import { LiminalError } from '../../errors.ts'
 import { PageBuilder } from '../event-page.ts'
 import type { EventPage, KeyPage, ReadLimits, StoreKey, StreamState } from '../event-store.ts'
-import { decodeStoreKey, describeStoreKey } from '../store-key.ts'
+import { adviceOnDamage, decodeStoreKey, describeStoreKey } from '../store-key.ts'
 import {
   afterRecords,
   beforeRecords,
@@ -171,7 +171,7 @@ export class StoreReader {
   }
 
   #corrupt({ name }: NamedStream, what: string): LiminalError {
-    const message = `The store file ${this.#path} is damaged in ${describeStoreKey(name)}: ${what}. Restore the directory from a copy, or remove this stream.`
+    const message = `The store file ${this.#path} is damaged in ${describeStoreKey(name)}: ${what}. ${adviceOnDamage(name)}`
     return new LiminalError('STORE_CORRUPT', message)
   }
 }
