@@ -36,6 +36,12 @@ export interface RefusedWrite {
   readonly found: bigint | string | number | null
 }
 
+/**
+ * Why nothing is committed any more. `sync`: a sync has failed, and a later one would not say what the system has dropped. `commit`: the last step of a commit has failed, and whether it was made is
+ * known once the file is opened again. `null`: nothing of the writes was kept, and others may succeed.
+ */
+export type CommitEnd = 'sync' | 'commit'
+
 export interface FailureInThread {
   readonly message: string
   readonly code: string | number | null
@@ -52,6 +58,11 @@ export type FromCommitThread =
       readonly refused: readonly RefusedWrite[]
       readonly streams: number
     }
-  /** Nothing of the next `writes` writes was kept. */
-  | { readonly is: 'failed'; readonly writes: number; readonly failure: FailureInThread }
+  /** The next `writes` writes have failed, see {@link CommitEnd}. */
+  | {
+      readonly is: 'failed'
+      readonly writes: number
+      readonly failure: FailureInThread
+      readonly end: CommitEnd | null
+    }
   | { readonly is: 'flushed' | 'closed'; readonly failure: FailureInThread | null }

@@ -30,7 +30,7 @@ let streams = workerData.streams
 let db = null
 let file = null
 let syncTimer = null
-// Why the last sync in time has failed: until one succeeds nothing is acknowledged that would wait for the next.
+// Why a sync has failed. The system may have dropped what it could not write, and says so once: a later sync would succeed without it. So nothing is committed any more.
 let unsynced = null
 let isClosing = false
 
@@ -290,7 +290,7 @@ function made(all) {
     if (prefix === null) remains.delete(name)
     else remains.set(name, prefix)
   }
-  if (sync === 'interval') syncTimer ??= setTimeout(syncInTime, syncIntervalMs)
+  if (sync === 'interval') syncTimer ??= setTimeout(flush, syncIntervalMs)
 }
 
 function commit(batches) {
@@ -298,7 +298,7 @@ function commit(batches) {
   let writes = 0
   const all = new Stage()
   try {
-    if (unsynced !== null && flush() !== null) throw Object.assign(new Error(unsynced.message), { code: unsynced.code })
+    if (unsynced !== null) throw Object.assign(new Error(unsynced.message), { code: unsynced.code })
     db.transactionSync(() => {
       for (const { bytes, count } of batches) {
         const batch = read(bytes)
@@ -313,7 +313,8 @@ function commit(batches) {
     }, flags)
   } catch (error) {
     const lost = batches.reduce((sum, { count }) => sum + count, 0)
-    parentPort.postMessage({ is: 'failed', writes: lost, failure: failureOf(error) })
+    const end = unsynced !== null ? 'sync' : isUsable() ? null : 'commit'
+    parentPort.postMessage({ is: 'failed', writes: lost, failure: failureOf(error), end })
     return
   }
   made(all)
@@ -321,26 +322,31 @@ function commit(batches) {
   sweepLater()
 }
 
+// Where a meta page could not be written LMDB makes no transaction any more: on the disk may be the page of before or the new one.
+function isUsable() {
+  try {
+    db.transactionSync(() => {}, flags)
+    return true
+  } catch {
+    return false
+  }
+}
+
 function flush() {
   clearTimeout(syncTimer)
   syncTimer = null
+  if (unsynced !== null) return unsynced
   try {
     fs.fdatasyncSync(file)
-    unsynced = null
   } catch (error) {
     unsynced = failureOf(error)
   }
   return unsynced
 }
 
-function syncInTime() {
-  if (flush() !== null) syncTimer = setTimeout(syncInTime, syncIntervalMs)
-}
-
 async function close() {
   isClosing = true
   const failure = flush()
-  clearTimeout(syncTimer)
   await db.close()
   fs.closeSync(file)
   parentPort.postMessage({ is: 'closed', failure })
@@ -364,10 +370,9 @@ parentPort.on('message', (message) => {
 try {
   db = require(lmdb).open({ path, keyEncoding: 'binary', encoding: 'binary', overlappingSync: false })
   file = fs.openSync(path, 'r+')
-  if (mark !== null) {
-    db.transactionSync(() => db.putSync(markKey, Buffer.from(mark)), 2)
-    fs.fdatasyncSync(file)
-  }
+  if (mark !== null) db.transactionSync(() => db.putSync(markKey, Buffer.from(mark)), 2)
+  // What a process that was killed has committed may be nowhere but with the system, and whoever asks for it is told that it is stored.
+  if (mark !== null || sync !== 'os') fs.fdatasyncSync(file)
   parentPort.postMessage({ is: 'ready' })
   sweepLater()
 } catch (error) {

@@ -4,6 +4,7 @@ import { Deferred } from '../../deferred.ts'
 import { Deque } from '../../deque.ts'
 import { LiminalError } from '../../errors.ts'
 import type {
+  CommitEnd,
   CommitThreadData,
   FailureInThread,
   FromCommitThread,
@@ -19,8 +20,8 @@ const LMDB = createRequire(import.meta.url).resolve('lmdb')
 export interface CommitObserver {
   /** The next `writes` are durable, but for those refused. `streams`: how many there are now. */
   committed(writes: number, refused: readonly RefusedWrite[], streams: number): void
-  /** Nothing of the next `writes` was kept. */
-  failed(writes: number, failure: FailureInThread): void
+  /** The next `writes` have failed: nothing of them was kept, unless the commits have come to an end. */
+  failed(writes: number, failure: FailureInThread, end: CommitEnd | null): void
   /** The thread is gone, by itself: nothing more is heard of what was handed over. */
   lost(cause: unknown): void
 }
@@ -103,7 +104,7 @@ export class CommitThread {
         break
       case 'failed':
         this.#release(message.writes)
-        this.#observer.failed(message.writes, message.failure)
+        this.#observer.failed(message.writes, message.failure, message.end)
         break
       case 'closed':
         // Not let go of: the program waits for the thread's end.

@@ -25,9 +25,9 @@ import {
 } from '../store-changes.ts'
 import { adviceOnDamage, describeStoreKey, encodeKeyPrefix, encodeStoreKey } from '../store-key.ts'
 import { Watchers } from '../watchers.ts'
-import type { FailureInThread, RefusedWrite } from './commit-messages.ts'
+import type { CommitEnd, FailureInThread, RefusedWrite } from './commit-messages.ts'
 import { CommitThread } from './commit-thread.ts'
-import { commitFailure, storeFailure } from './failures.ts'
+import { commitFailure, endedFailure, storeFailure } from './failures.ts'
 import { type PendingWrite, PendingWrites } from './pending-writes.ts'
 import { completeDirectory, ensureDirectory, inspectDirectory, type StoreDirectory } from './store-directory.ts'
 import { StoreLock } from './store-lock.ts'
@@ -63,6 +63,8 @@ export class EmbeddedStore implements EventStore {
   #streams: number
   #commits = 0
   #writes = 0
+  /** Why nothing is written any more. */
+  #ended: LiminalError | null = null
   /** Why nothing works any more. */
   #lost: LiminalError | null = null
   #closing: Promise<void> | null = null
@@ -157,7 +159,8 @@ export class EmbeddedStore implements EventStore {
   }
 
   hold(): Promise<void> | null {
-    this.#checkOpen()
+    if (this.#closing !== null) throw storeClosed()
+    // Nobody is to wait for a store that writes nothing any more: the write itself says why.
     return this.#pending.hold()
   }
 
@@ -166,7 +169,7 @@ export class EmbeddedStore implements EventStore {
     this.#handOver()
     const failure = await this.#thread.flush()
     if (this.#lost !== null) throw this.#lost
-    if (failure !== null) throw await this.#unsynced(failure)
+    if (failure !== null) throw this.#end('sync', failure)
   }
 
   stats(): StoreStats {
@@ -205,6 +208,7 @@ export class EmbeddedStore implements EventStore {
       storeKeys.push(encodeStoreKey('stream' in change ? change.stream : change.key))
       bytes += CHANGE_OVERHEAD + payloadBytes(change)
     }
+    if (this.#ended !== null) throw this.#ended
     if (!this.#pending.hasRoom) throw this.#busy()
     this.#batch.add(changes, storeKeys, Date.now())
     for (const [index, { type }] of changes.entries()) if (type === 'remove') this.#reader.removing(storeKeys[index])
@@ -214,7 +218,7 @@ export class EmbeddedStore implements EventStore {
   }
 
   #handOver(): void {
-    if (this.#batched === 0 || this.#lost !== null) return
+    if (this.#batched === 0) return
     const count = this.#batched
     this.#batched = 0
     this.#thread.write(this.#batch.take(), count)
@@ -223,7 +227,7 @@ export class EmbeddedStore implements EventStore {
   #observer(): Observer {
     return {
       committed: (writes, refused, streams) => this.#committed(writes, refused, streams),
-      failed: (writes, failure) => void this.#failed(this.#pending.take(writes), failure),
+      failed: (writes, failure, end) => void this.#failed(this.#pending.take(writes), failure, end),
       lost: (cause) => this.#lose(cause),
     }
   }
@@ -249,11 +253,22 @@ export class EmbeddedStore implements EventStore {
     for (const [stream, next] of appended) this.#watchers.tell(stream, next)
   }
 
-  async #failed(writes: readonly PendingWrite[], failure: FailureInThread): Promise<void> {
+  async #failed(writes: readonly PendingWrite[], failure: FailureInThread, end: CommitEnd | null): Promise<void> {
     for (const write of writes) this.#settle(write)
-    const bytes = writes.reduce((sum, write) => sum + write.bytes, 0)
-    const error = await commitFailure(this.#options.path, failure, bytes)
+    const error = end === null ? await this.#commitFailure(writes, failure) : this.#end(end, failure)
     for (const write of writes) write.reject(error)
+  }
+
+  #commitFailure(writes: readonly PendingWrite[], failure: FailureInThread): Promise<LiminalError> {
+    const bytes = writes.reduce((sum, write) => sum + write.bytes, 0)
+    return commitFailure(this.#options.path, failure, bytes)
+  }
+
+  #end(end: CommitEnd, failure: FailureInThread): LiminalError {
+    this.#ended ??= endedFailure(this.#options.path, end, failure)
+    // LMDB does not read any more either.
+    if (end === 'commit') this.#lost ??= this.#ended
+    return this.#ended
   }
 
   /** Lets the reader go on with streams that were to become shorter. */
@@ -268,6 +283,8 @@ export class EmbeddedStore implements EventStore {
     const text = cause instanceof Error ? cause.message : String(cause)
     const message = `The thread of the store in ${this.#options.path} is gone: whether the writes that waited were kept is unknown. Close the store and open it again. (${text})`
     this.#lost = new LiminalError('STORE_FAILED', message, { cause, retryable: false })
+    // There is nobody to hand them over to.
+    this.#batched = 0
     for (const write of this.#pending.takeAll()) write.reject(this.#lost)
   }
 
@@ -293,21 +310,15 @@ export class EmbeddedStore implements EventStore {
     return new LiminalError('STORE_BUSY', message)
   }
 
-  async #unsynced({ message, code }: FailureInThread): Promise<LiminalError> {
-    const cause = Object.assign(new Error(message), { code })
-    const text = `The store in ${this.#options.path} could not be synced to the disk: what was written lately is in the hands of the operating system. (${message})`
-    return new LiminalError('STORE_FAILED', text, { cause })
-  }
-
   async #close(): Promise<void> {
     this.#handOver()
-    const failure = this.#lost === null ? await this.#thread.close() : null
+    const failure = await this.#thread.close()
     this.#isClosed = true
     this.#watchers.clear()
     this.#reader.close()
     await this.#database.close()
     this.#lock.release()
-    if (failure !== null && this.#lost === null) throw await this.#unsynced(failure)
+    if (failure !== null && this.#lost === null) throw this.#end('sync', failure)
   }
 }
 
@@ -332,7 +343,7 @@ async function openData(options: CompleteStoreOptions, directory: StoreDirectory
     { path: dataFile, sync, syncIntervalMs, maxBytes, mark, used, streams, remains },
     {
       committed: (writes, refused, count) => told?.committed(writes, refused, count),
-      failed: (writes, failure) => told?.failed(writes, failure),
+      failed: (writes, failure, end) => told?.failed(writes, failure, end),
       lost: (cause) => told?.lost(cause),
     },
   )

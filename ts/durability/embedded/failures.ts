@@ -1,6 +1,6 @@
 import { statfs } from 'node:fs/promises'
 import { LiminalError } from '../../errors.ts'
-import type { FailureInThread } from './commit-messages.ts'
+import type { CommitEnd, FailureInThread } from './commit-messages.ts'
 
 /** Error numbers of a disk, a quota or a file that is full: of Linux, of macOS, and of LMDB, whose map cannot grow further. */
 const FULL_CODES: readonly unknown[] = [28, 122, 69, 27, -30792, 'ENOSPC', 'EDQUOT', 'EFBIG']
@@ -22,6 +22,23 @@ export async function commitFailure(directory: string, failure: FailureInThread,
   }
   const message = `The store in ${directory} could not commit: nothing of the write was kept. Look at its disk, and try again. (${failure.message})`
   return new LiminalError('STORE_FAILED', message, { cause })
+}
+
+/** What every write is answered with once the commits have come to an end: trying again does not help before the store is opened anew. */
+export function endedFailure(
+  directory: string,
+  end: CommitEnd,
+  { message: text, code }: FailureInThread,
+): LiminalError {
+  const what =
+    end === 'sync'
+      ? 'could not be synced to the disk: what was acknowledged lately may not survive the machine, whatever a later sync says'
+      : 'could not finish a commit on the disk: whether its last writes were kept is known once it is opened again'
+  const message = `The store in ${directory} ${what}. Nothing more is written. Look at its disk, close the store, and open it again. (${text})`
+  return new LiminalError('STORE_FAILED', message, {
+    cause: Object.assign(new Error(text), { code }),
+    retryable: false,
+  })
 }
 
 /** Something else that was asked of the file system or of LMDB has failed. */

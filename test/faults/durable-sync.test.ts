@@ -1,0 +1,261 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import type { Bus, BusOptions } from '../../ts/bus/index.ts'
+import { Disk } from './disk/disk.ts'
+import { NO_SHIM } from './disk/shim.ts'
+import { serve, take, texts } from './durable-fixture.ts'
+
+const CHANNELS = [
+  { name: 'strict', durable: { sync: 'each' } },
+  { name: 'interval', durable: { sync: 'interval' } },
+  { name: 'os', durable: { sync: 'os' } },
+  { name: 'gossip' },
+] as const satisfies BusOptions['channels']
+
+/** The files of the stores. */
+const [STRICT, INTERVAL, OS] = ['each/data.mdb', 'interval/data.mdb', 'os/data.mdb']
+
+const EMBEDDED = fileURLToPath(new URL('./disk/embedded.mjs', import.meta.url))
+
+/** A server on a disk, with a first message on each channel: what is written about one when it is first used is not what these tests are about. */
+async function onDisk(disk: Disk) {
+  const options: BusOptions = { dataDir: disk.directory, channels: CHANNELS, syncIntervalMs: 20 }
+  const served = await serve(options, disk)
+  for (const { name } of CHANNELS) await served.bus.channel(name).publish('first')
+  return served
+}
+
+/** The server has done all that it was asked before, and has answered whom it could. */
+async function answers(bus: Bus): Promise<void> {
+  for (const _ of [1, 2]) expect(await bus.channel('gossip').publish('anybody?')).toMatchObject({ position: null })
+  expect(await bus.ask('anything', 'still there')).toBe('still there')
+}
+
+/**
+ * Lets the syncs of the strict store go one by one until a call has come to its end, and expects that all of them were waited for.
+ * @param look called while each of them is held, when the server has done what it can.
+ * @returns what the syncs were of.
+ */
+async function throughSyncs(disk: Disk, bus: Bus, call: Promise<unknown>, look: () => void = () => {}) {
+  const syncs: string[] = []
+  let isOver = false
+  const over = call.finally(() => {
+    isOver = true
+  })
+  for (;;) {
+    await Promise.race([disk.waiting(), over])
+    if (isOver) return syncs
+    const sync = await disk.held()
+    syncs.push(sync.of)
+    await answers(bus)
+    expect(isOver, `it came to its end before sync ${syncs.length}`).toBe(false)
+    look()
+    sync.pass()
+  }
+}
+
+/** A commit is synced twice: its pages, and then the page that makes them the current ones. */
+const COMMIT = ['file', 'write']
+
+// Skipped with its reason in its name.
+const where = NO_SHIM === null ? '' : ` (not here: ${NO_SHIM})`
+
+describe.skipIf(NO_SHIM !== null)(`a server whose disk takes its time${where}`, () => {
+  it('acknowledges once what it acknowledges is synced, as far as the policy says', async () => {
+    const disk = await Disk.make()
+    const { bus } = await onDisk(disk)
+    const subscription = bus
+      .channel('strict')
+      .subscribe({ cursor: { name: 'billing', checkpoint: 'explicit' }, from: 'earliest', accept: 'explicit' })
+    for await (const delivery of subscription) {
+      delivery.accept()
+      disk.hold(STRICT)
+      const checkpoint = subscription.checkpoint()
+      expect(await throughSyncs(disk, bus, checkpoint)).toEqual(COMMIT)
+      disk.release()
+      break
+    }
+    await subscription.close()
+
+    disk.hold(STRICT)
+    const publish = bus.channel('strict').publish('second')
+    expect(await throughSyncs(disk, bus, publish)).toEqual(COMMIT)
+    expect(await publish).toMatchObject({ position: 1n, duplicate: false })
+
+    // These do not wait for the disk: the one is synced later, the other when the system likes.
+    disk.hold(STRICT, INTERVAL, OS)
+    expect(await bus.channel('os').publish('second')).toMatchObject({ position: 1n })
+    expect(await bus.channel('interval').publish('second')).toMatchObject({ position: 1n })
+    const later = await disk.held()
+    expect([later.file, later.of]).toEqual([INTERVAL, 'file'])
+    later.pass()
+  })
+
+  it('goes on with a durable conversation once each of its turns is synced', async () => {
+    const disk = await Disk.make()
+    const { bus } = await onDisk(disk)
+    const done: string[] = []
+    const responder = bus.respond('order', async (request, context) => {
+      done.push('asked')
+      const charged = await context.step('charge', () => {
+        done.push('charged')
+        return 'token'
+      })
+      done.push('shipped')
+      return { request, charged }
+    })
+    await responder.ready()
+    disk.hold(STRICT)
+    const opening = bus.converse('order', { durable: true, key: 'one' })
+    expect(await throughSyncs(disk, bus, opening)).toEqual(COMMIT)
+    const conversation = await opening
+    const asked = conversation.request('book', { requestId: 'first' })
+    const seen: string[] = []
+    await throughSyncs(disk, bus, asked, () => seen.push(done.join(' ')))
+    const [received, stepped, replied] = ['', 'asked charged', 'asked charged shipped']
+    expect(seen).toEqual([received, received, stepped, stepped, replied, replied])
+    expect(await asked).toEqual({ request: 'book', charged: 'token' })
+    expect(await throughSyncs(disk, bus, conversation.close())).toEqual(COMMIT)
+  })
+})
+
+describe.skipIf(NO_SHIM !== null)(`a disk that fails${where}`, () => {
+  it('to sync the pages of a commit has what waited for it refused, and takes it later', async () => {
+    const disk = await Disk.make()
+    const { server, bus } = await onDisk(disk)
+    const conversation = await bus.converse('order', { durable: true, key: 'one' })
+    const key = { idempotencyKey: 'order' }
+    disk.hold(STRICT)
+    const refused = expect(bus.channel('strict').publish('order', key)).rejects.toMatchObject({
+      code: 'STORE_FAILED',
+      retryable: true,
+    })
+    ;(await disk.held()).fail()
+    await refused
+    disk.release()
+    await answers(bus)
+    expect(await bus.channel('strict').publish('order', key)).toMatchObject({ position: 1n, duplicate: false })
+
+    // What a behaviour has done is not undone by a disk: its record is tried again.
+    let charges = 0
+    await bus
+      .respond('order', async (_request, context) => {
+        disk.hold(STRICT)
+        const charged = await context.step('charge', () => ++charges)
+        disk.release()
+        return charged
+      })
+      .ready()
+    const asked = conversation.request(1)
+    ;(await disk.held()).fail()
+    ;(await disk.held()).pass()
+    disk.release()
+    expect(await asked).toBe(1)
+    expect(charges).toBe(1)
+    await server.kill()
+    const next = await serve({ dataDir: disk.directory, channels: CHANNELS }, disk)
+    expect(await texts(next.bus, 'strict')).toEqual(['"first"', '"order"'])
+  })
+
+  it('to end a commit ends all writing, since it may be on the disk; the bus stays up, and a restart finds out', async () => {
+    const disk = await Disk.make()
+    const { server, bus } = await onDisk(disk)
+    const publish = (value: string) => bus.channel('strict').publish(value, { idempotencyKey: value })
+    await publish('kept')
+    disk.hold(STRICT)
+    const refused = expect(publish('doubtful')).rejects.toMatchObject({ code: 'STORE_FAILED' })
+    ;(await disk.held()).pass()
+    ;(await disk.held()).fail()
+    await refused
+    disk.release()
+    for (const value of ['doubtful', 'another']) {
+      await expect(publish(value)).rejects.toMatchObject({ code: 'STORE_FAILED' })
+    }
+    // Of what is known to be stored the receipt is as good as ever.
+    expect(await publish('kept')).toMatchObject({ position: 1n, duplicate: true })
+    await expect(bus.converse('order', { durable: true })).rejects.toMatchObject({ code: 'STORE_FAILED' })
+    await answers(bus)
+    expect(await bus.channel('os').publish('second')).toMatchObject({ position: 1n })
+    await server.close()
+
+    const next = await serve({ dataDir: disk.directory, channels: CHANNELS }, disk)
+    const strict = next.bus.channel('strict')
+    expect(await strict.publish('kept', { idempotencyKey: 'kept' })).toMatchObject({ position: 1n, duplicate: true })
+    expect(await strict.publish('doubtful', { idempotencyKey: 'doubtful' })).toMatchObject({ position: 2n })
+    expect(await texts(next.bus, 'strict')).toEqual(['"first"', '"kept"', '"doubtful"'])
+  })
+
+  it('to sync in time ends the writing of that policy: a later sync would not tell what was dropped', async () => {
+    const disk = await Disk.make()
+    const { server, bus } = await onDisk(disk)
+    disk.hold(INTERVAL)
+    expect(await bus.channel('interval').publish('doubtful')).toMatchObject({ position: 1n })
+    ;(await disk.held()).fail()
+    disk.release()
+    for (const _ of [1, 2]) {
+      await expect(bus.channel('interval').publish('more')).rejects.toMatchObject({ code: 'STORE_FAILED' })
+      // Others are not concerned.
+      await bus.channel('strict').publish('more')
+      await bus.channel('os').publish('more')
+    }
+    const read = await take<string>(bus, 'interval', 2, { from: 'earliest' })
+    expect(read.map(({ value }) => value)).toEqual(['first', 'doubtful'])
+    await server.kill()
+    const next = await serve({ dataDir: disk.directory, channels: CHANNELS }, disk)
+    expect(await next.bus.channel('interval').publish('more')).toMatchObject({ position: 2n })
+  })
+})
+
+describe.skipIf(NO_SHIM !== null)(`a bus without a server whose disk takes its time${where}`, () => {
+  it('acknowledges once what it acknowledges is synced, and refuses what is not', async () => {
+    const disk = await Disk.make()
+    const options = JSON.stringify({ dataDir: disk.directory, channels: CHANNELS, syncIntervalMs: 60_000 })
+    const child = spawn(process.execPath, [EMBEDDED, options], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, ...disk.environment },
+    })
+    const exited = once(child, 'exit')
+    onTestFinished(async () => {
+      child.kill('SIGKILL')
+      await exited
+    })
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+    const outcome = async () => JSON.parse((await lines.next()).value)
+    const publish = (channel: string, value: string) =>
+      child.stdin.write(`${JSON.stringify([channel, value, value])}\n`)
+    expect(await outcome()).toEqual({ ready: true })
+    for (const { name } of CHANNELS) {
+      publish(name, 'first')
+      expect(await outcome()).toMatchObject({ value: 'first' })
+    }
+    disk.hold(STRICT, INTERVAL, OS)
+    publish('strict', 'held')
+    for (const of of COMMIT) {
+      const sync = await disk.held()
+      expect([sync.file, sync.of]).toEqual([STRICT, of])
+      for (const channel of ['gossip', 'os', 'interval']) {
+        publish(channel, `meanwhile ${of}`)
+        // The first line that comes is that of this one: the other one waits.
+        expect(await outcome()).toMatchObject({ value: `meanwhile ${of}` })
+      }
+      sync.pass()
+    }
+    expect(await outcome()).toEqual({ value: 'held', position: 1, duplicate: false })
+
+    publish('strict', 'refused')
+    ;(await disk.held()).fail()
+    expect(await outcome()).toEqual({ value: 'refused', failed: 'STORE_FAILED', retryable: true })
+    publish('strict', 'doubtful')
+    ;(await disk.held()).pass()
+    ;(await disk.held()).fail()
+    disk.release()
+    expect(await outcome()).toEqual({ value: 'doubtful', failed: 'STORE_FAILED', retryable: false })
+    publish('strict', 'more')
+    expect(await outcome()).toEqual({ value: 'more', failed: 'STORE_FAILED', retryable: false })
+    child.stdin.end()
+    await exited
+  })
+})
