@@ -11,12 +11,11 @@ import { Publisher } from './publisher.ts'
 import { type Manner, Reader } from './reader.ts'
 import { Relay } from './relay.ts'
 
-/** One waits for the disk with every acknowledgement; a killed process loses nothing in the other one either. */
-const CHANNELS = ['strict', 'relaxed'] as const
-const DECLARATIONS: NonNullable<BusOptions['channels']> = [
-  { name: 'strict', durable: { sync: 'each' } },
-  { name: 'relaxed', durable: { sync: 'os' } },
-]
+/** One waits for the disk with every acknowledgement; a killed process loses nothing in the others either. */
+const CHANNELS = ['each', 'interval', 'os'] as const
+const DECLARATIONS: NonNullable<BusOptions['channels']> = CHANNELS.map((sync) => ({ name: sync, durable: { sync } }))
+/** Syncs in time are among the moments at which a server is killed. */
+const SYNC_INTERVAL_MS = 20
 /** Windows of the publishers of each channel, by whether they leave reconnecting to their bus. */
 const PUBLISHERS = [
   { window: 1, patient: true },
@@ -91,7 +90,7 @@ class Scene {
   #round: number | 'the end' = 0
 
   constructor(directory: string, seed: number, relay: Relay) {
-    this.#options = { dataDir: directory, channels: DECLARATIONS }
+    this.#options = { dataDir: directory, channels: DECLARATIONS, syncIntervalMs: SYNC_INTERVAL_MS }
     this.#random = generator(seed)
     this.#relay = relay
     this.#failed = new Promise((_, reject) => {
@@ -162,14 +161,20 @@ class Scene {
   #populate(): void {
     const { url } = this.#relay
     const counted = () => this.#count()
+    // Everybody is at the strict one; at which of the others somebody is, the seed says.
+    const swapped = this.#random(2)
+    const isAt = (channel: string, index: number) =>
+      channel === 'each' || (channel === 'interval') === ((index + swapped) % 2 === 0)
     for (const channel of CHANNELS) {
       const ledger = new Ledger(counted)
       this.#ledgers.set(channel, ledger)
       for (const [publisher, manner] of PUBLISHERS.entries()) {
+        if (!isAt(channel, publisher)) continue
         const random = generator(this.#random(2 ** 31))
         this.#publishers.push(new Publisher({ url, channel, publisher, ...manner, random, ledger }))
       }
-      for (const manner of MANNERS) {
+      for (const [index, manner] of MANNERS.entries()) {
+        if (!isAt(channel, index)) continue
         const random = generator(this.#random(2 ** 31))
         this.#readers.push(new Reader({ url, channel, manner, random, onDelivered: counted }))
       }
