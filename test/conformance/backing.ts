@@ -33,7 +33,7 @@ export interface Backing {
   settled(): Promise<void>
   /** Conversations that the bus has open. */
   conversations(): number
-  /** Closes everything. Called once, after each test. */
+  /** Closes everything. Called after each test, and by tests that go on with another one on the same store. */
   close(): Promise<void>
 }
 

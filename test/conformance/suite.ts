@@ -5,6 +5,7 @@ import { closingTests } from './closing.ts'
 import { conversingTests } from './conversing.ts'
 import { dispatchingTests } from './dispatching.ts'
 import { durableTests } from './durable.ts'
+import { durableConversingTests } from './durable-conversing.ts'
 import { publishingTests } from './publishing.ts'
 import { streamingTests } from './streaming.ts'
 import { subscribingTests } from './subscribing.ts'
@@ -37,6 +38,7 @@ export function describeBusConformance(name: string, factory: BackingFactory): v
     describe('dispatching', () => dispatchingTests(setup))
     describe('working', () => workingTests(setup))
     describe('durable channels', () => durableTests(setup))
+    describe('durable conversations', () => durableConversingTests(setup))
     describe('administrating', () => administratingTests(setup))
     describe('closing', () => closingTests(setup))
   })
