@@ -1,17 +1,22 @@
 import { defineConfig } from 'vitest/config'
+import { ALONE, SUITE } from './test/files.ts'
+import { LongestFirst } from './test/longest-first.ts'
 import { reporters } from './test/package/reporters.ts'
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts', 'bench/peers/test/**/*.test.ts'],
-    // Packs and installs the package: `npm run test:package`.
-    exclude: ['test/package/**'],
-    // Real processes, sockets and addons: a process of its own for each file keeps one file's crash or leftovers from another.
+    // Real processes, sockets and addons: what crashes takes one process along and not the run.
     pool: 'forks',
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     // Tests wait for events. The limit only ends a test that would wait for ever, also on a machine that is busy with other things.
     testTimeout: 30_000,
     hookTimeout: 30_000,
     reporters: reporters(),
+    projects: [
+      { extends: true, test: { name: 'alone', include: ALONE } },
+      // Half of the time of a short file is a process that starts and loads the sources once more.
+      { extends: true, test: { name: 'together', include: SUITE, exclude: ALONE, isolate: false } },
+    ],
   },
 })

@@ -10,11 +10,16 @@ import { type ScriptedPeer, ScriptedServer } from './scripted-server.ts'
 
 const opened: { close(): Promise<void> }[] = []
 
+// All at once: a client that closes gives the server time for its last answers, and a scripted server has none.
 afterEach(async () => {
-  for (const resource of opened.splice(0).reverse()) await resource.close()
+  const closing = opened
+    .splice(0)
+    .reverse()
+    .map((resource) => resource.close())
+  await Promise.all(closing)
 })
 
-/** Closes it after the test, the last one opened first. */
+/** Closes it after the test; the last one opened is the first one told. */
 export function keep<Resource extends { close(): Promise<void> }>(resource: Resource): Resource {
   opened.push(resource)
   return resource

@@ -1,0 +1,32 @@
+/** The files of the suite. What packs and installs the package is not among them: `npm run test:package`. */
+export const SUITE = ['test/*.test.ts', 'test/!(package)/**/*.test.ts', 'bench/peers/test/**/*.test.ts']
+
+/** Files that get a process of their own each: they start, kill or measure processes, look at what their own one holds, or load modules anew. */
+export const ALONE = [
+  'test/{bench,conformance,durability,e2e,faults}/**/*.test.ts',
+  'test/bus/{cursor-crash,durable-conversation-kills}.test.ts',
+  'test/client/close.test.ts',
+  'test/codec/{agreement,loader,vectors}.test.ts',
+  'test/process/thread.test.ts',
+  'test/server/session-process.test.ts',
+  'test/errors.test.ts',
+]
+
+/** What takes longest, in this order. It is started first: a run must not end with one worker on a long file and the others without any. */
+export const LONG = [
+  'test/faults/durable-kills.test.ts',
+  'test/durability/store-process.test.ts',
+  'test/bench/durable-benchmark.test.ts',
+  'test/e2e/pub-sub.test.ts',
+  'test/durability/embedded-store.test.ts',
+  'test/faults/durable-restart.test.ts',
+  'test/faults/durable-damage.test.ts',
+  'test/bench/instructions.test.ts',
+  'test/e2e/bench.test.ts',
+  'test/bench/dedup-benchmark.test.ts',
+  'test/bench/codec-benchmark.test.ts',
+  'test/bench/crash-benchmark.test.ts',
+  'test/durability/store-damage.test.ts',
+  'test/e2e/serve.test.ts',
+  'test/codec/vectors.test.ts',
+]
