@@ -5,6 +5,7 @@
  *     npm run bench:codec              tables for people
  *     npm run bench:codec -- --json    one array, see below
  *     npm run bench:codec -- --quick   a fraction of the time, for a first look
+ *     npm run bench:codec -- --touch   everything once, to see that it runs: the numbers say nothing
  *
  * The array has three kinds of entries: pairs, {case, nativeOpsPerSecond, typescriptOpsPerSecond, ratio}, ops = frames; comparisons
  * (comparison.ts), with nanoseconds by who took them; and {case, skipped} for what could not be measured here and why.
@@ -30,7 +31,11 @@ import { printColumns, printComparisons } from './print.ts'
 import { comparisonSections } from './sections.ts'
 
 const { values: options } = parseArgs({
-  options: { json: { type: 'boolean', default: false }, quick: { type: 'boolean', default: false } },
+  options: {
+    json: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    touch: { type: 'boolean', default: false },
+  },
 })
 
 const { binding } = loadAddon()
@@ -41,8 +46,7 @@ if (nativeCodec === null || binding === null) {
 const native = nativeCodec
 
 // The pairs are what promises are made about, so they get the most.
-const forPairs: Effort = options.quick ? { rounds: 3, seconds: 0.05 } : { rounds: 7, seconds: 0.2 }
-const forComparisons: Effort = options.quick ? { rounds: 1, seconds: 0.01 } : { rounds: 3, seconds: 0.05 }
+const [forPairs, forComparisons] = efforts()
 
 const results = await measure(cases, native, typescriptCodec, forPairs, (round, name) => {
   progress(`round ${round} of ${forPairs.rounds}: ${name}`)
@@ -100,6 +104,24 @@ if (options.json) {
   console.log(`\nWhat decoding leaves in memory; byte fields are views everywhere`)
   for (const [name, what] of Object.entries(materialises)) console.log(`  ${name}: ${what}`)
   console.log(`\nCharts: ${fileURLToPath(new URL('codec.html', folder))}`)
+}
+
+function efforts(): [forPairs: Effort, forComparisons: Effort] {
+  if (options.touch) {
+    const least = { rounds: 1, seconds: 0.002, samples: 2 }
+    return [least, least]
+  }
+  const samples = 10
+  if (options.quick) {
+    return [
+      { rounds: 3, seconds: 0.05, samples },
+      { rounds: 1, seconds: 0.01, samples },
+    ]
+  }
+  return [
+    { rounds: 7, seconds: 0.2, samples },
+    { rounds: 3, seconds: 0.05, samples },
+  ]
 }
 
 function ofContenders({ nanoseconds }: Comparison): Record<string, string> {

@@ -18,6 +18,8 @@ export interface Effort {
   readonly rounds: number
   /** Seconds of one measurement. */
   readonly seconds: number
+  /** Samples of one measurement, at least. */
+  readonly samples: number
 }
 
 /** Whether both codecs run one and the same function in a case. */
@@ -35,7 +37,7 @@ export async function measure(
   cases: readonly Case[],
   native: Codec,
   typescript: Codec,
-  { rounds, seconds }: Effort,
+  { rounds, seconds, samples: least }: Effort,
   onProgress: (round: number, name: string) => void,
 ): Promise<Result[]> {
   const samples = new Map(cases.map((one) => [one, { native: [] as number[], typescript: [] as number[] }]))
@@ -43,7 +45,7 @@ export async function measure(
     for (const [one, times] of samples) {
       onProgress(round, one.name)
       if (isShared(one, native, typescript)) {
-        const [taken] = await secondsPerCall([one.prepare(typescript)], seconds)
+        const [taken] = await secondsPerCall([one.prepare(typescript)], seconds, least)
         times.native.push(taken)
         times.typescript.push(taken)
         continue
@@ -56,6 +58,7 @@ export async function measure(
       const taken = await secondsPerCall(
         turns.map(({ call }) => call),
         seconds,
+        least,
       )
       turns.forEach(({ into }, index) => {
         into.push(taken[index])
@@ -78,13 +81,17 @@ export async function measure(
  * Seconds of one call of each contender: medians over rounds in which they take turns, each round starting with another one, so that a machine
  * that gets slower or faster meanwhile does so for all.
  */
-export async function takeTurns(contenders: readonly Contender[], { rounds, seconds }: Effort): Promise<number[]> {
+export async function takeTurns(
+  contenders: readonly Contender[],
+  { rounds, seconds, samples: least }: Effort,
+): Promise<number[]> {
   const samples = contenders.map(() => [] as number[])
   for (let round = 0; round < rounds; round++) {
     const order = contenders.map((_contender, index) => (index + round) % contenders.length)
     const taken = await secondsPerCall(
       order.map((index) => contenders[index].call),
       seconds,
+      least,
     )
     order.forEach((index, position) => {
       samples[index].push(taken[position])
@@ -94,12 +101,16 @@ export async function takeTurns(contenders: readonly Contender[], { rounds, seco
 }
 
 /** Runs calls one after the other through benny, which chooses how often; the median of its samples each. */
-async function secondsPerCall(calls: readonly (() => unknown)[], seconds: number): Promise<number[]> {
+async function secondsPerCall(
+  calls: readonly (() => unknown)[],
+  seconds: number,
+  minSamples: number,
+): Promise<number[]> {
   const { results } = await quietly(() =>
     benny.suite(
       'codec',
       ...calls.map((call, index) => benny.add(String(index), () => call)),
-      benny.configure({ cases: { minTime: seconds / 20, maxTime: seconds, minSamples: 10 } }),
+      benny.configure({ cases: { minTime: seconds / 20, maxTime: seconds, minSamples } }),
     ),
   )
   return calls.map((_call, index) => {

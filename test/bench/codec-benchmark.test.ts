@@ -26,9 +26,9 @@ type Entry = Pair | Comparison | { readonly case: string; readonly skipped: stri
 describe('the codec benchmark', () => {
   let entries: Entry[] = []
 
-  // One quick run of everything, which may have to compile the control addon first.
+  // One run of everything, which may have to compile the control addon first.
   beforeAll(async () => {
-    const child = spawn(process.execPath, ['--import', 'tsx', MAIN, '--quick', '--json'], {
+    const child = spawn(process.execPath, ['--import', 'tsx', MAIN, '--touch', '--json'], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     let output = ''

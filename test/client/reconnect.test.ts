@@ -6,6 +6,7 @@ import { failure, keep, pair, settled, streams, until } from './harness.ts'
 import {
   deliver,
   type FrameOf,
+  PONG,
   publishAck,
   replyTo,
   type ScriptedPeer,
@@ -197,9 +198,11 @@ async function play(peer: ScriptedPeer, steps: number): Promise<boolean> {
     const selectedVersion = { major: 1, minor: 0 }
     say({ type: 'ConnectAck', flags: 0, streamId: 0, selectedVersion, capabilities: 0x003f_0000 })
     let subscription = 0
-    while (answered < 7) {
+    // Without an end of its own it goes on until the client has said goodbye.
+    while (answered < 7 || steps === Number.POSITIVE_INFINITY) {
       const frame = await peer.next()
-      if (frame.type === 'Subscribe') {
+      if (frame.type === 'Ping') say(PONG)
+      else if (frame.type === 'Subscribe') {
         subscription = frame.streamId
         say(subscribeAck(frame.streamId, 1n))
         say(deliver(subscription, ++delivered, '"hello"'))

@@ -10,6 +10,7 @@ import {
   codecs,
   describeFrame,
   errorVectors,
+  expectEqual,
   frameSequence,
   frameVectors,
   fromHex,
@@ -137,7 +138,7 @@ describe('the single-frame codecs of both languages', () => {
     fc.assert(
       fc.property(anyFrame, (frame) => {
         const bytes = typescriptCodec.encode(frame)
-        expect(describeFrame(typescriptCodec.decode(bytes).frame)).toEqual(describeFrame(frame))
+        expectEqual(describeFrame(typescriptCodec.decode(bytes).frame), describeFrame(frame))
         const target = new Uint8Array(bytes.length)
         expect(binding.transcodeFrame(bytes, target)).toBe(bytes.length)
         expectSameNumbers(target, bytes)
@@ -197,8 +198,8 @@ describe('the decoders of both codecs', () => {
             }
             return events
           })
-          expect(native).toEqual(typescript)
-          expect(always).toEqual(typescript)
+          expectEqual(native, typescript)
+          expectEqual(always, typescript)
         },
       ),
       { ...often, numRuns: 1500 },
@@ -234,7 +235,8 @@ describe('the run encoders of both codecs', () => {
           expectSameNumbers(left, right)
           expectSameNumbers(third, right)
           const delivered = [...new typescriptCodec.FrameDecoder().frames(left.subarray(gap, gap + length))]
-          expect(delivered.map(describeFrame)).toEqual(
+          expectEqual(
+            delivered.map(describeFrame),
             enveloped.map((frame, index) =>
               describeFrame({
                 type: 'Deliver',
@@ -268,7 +270,8 @@ describe('the run encoders of both codecs', () => {
           expectSameNumbers(left, right)
           expectSameNumbers(third, right)
           const acks = [...new typescriptCodec.FrameDecoder().frames(left.subarray(3, 3 + count * 18))]
-          expect(acks).toEqual(
+          expectEqual(
+            acks,
             Array.from({ length: count }, (_ack, index) => ({
               type: 'PublishAck',
               flags,

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
+import { expect } from 'vitest'
 import { loadAddon } from '../../ts/codec/addon.ts'
 import type { NativeBinding } from '../../ts/codec/binding.ts'
 import { type Codec, typescriptCodec } from '../../ts/codec/index.ts'
@@ -117,6 +119,11 @@ function describeValue(value: unknown): Json {
     return value
   }
   throw new TypeError(`A frame has no ${typeof value}`)
+}
+
+/** toEqual without its cost for the many that are equal. */
+export function expectEqual(actual: unknown, expected: unknown): void {
+  if (!isDeepStrictEqual(actual, expected)) expect(actual).toEqual(expected)
 }
 
 /** The error that a call throws; fails if it throws none or a foreign one. */

@@ -7,6 +7,7 @@ import {
   describeFrame,
   errorOf,
   errorVectors,
+  expectEqual,
   expectedFrame,
   frameVectors,
   fromHex,
@@ -28,11 +29,11 @@ describe.each(codecs)('the %s codec and the golden vectors', (_name, codec) => {
   })
 
   it.each(frameVectors.map((vector) => [vector.name, vector] as const))('streams %s', (_case, vector) => {
-    expect(streamed(codec, [fromHex(vector.hex)])).toEqual([expectedFrame(vector.frame)])
+    expectEqual(streamed(codec, [fromHex(vector.hex)]), [expectedFrame(vector.frame)])
     // Enough of them in one chunk for the scan of the codec itself, not only its way with small chunks.
     const times = Math.ceil(4096 / (vector.hex.length / 2))
     const frames = streamed(codec, [fromHex(vector.hex.repeat(times))])
-    expect(frames).toEqual(Array(times).fill(expectedFrame(vector.frame)))
+    expectEqual(frames, Array(times).fill(expectedFrame(vector.frame)))
   })
 
   it.each(errorVectors.map((vector) => [vector.name, vector] as const))('refuses %s', (_case, vector) => {
@@ -63,10 +64,10 @@ describe.each(codecs)('the %s codec and the golden vectors', (_name, codec) => {
     const bytes = fromHex(vector.hex)
     const expected = vector.frames.map(expectedFrame)
     for (let cut = 0; cut <= bytes.length; cut++) {
-      expect(streamed(codec, [bytes.slice(0, cut), bytes.slice(cut)])).toEqual(expected)
+      expectEqual(streamed(codec, [bytes.slice(0, cut), bytes.slice(cut)]), expected)
     }
     const single = Array.from(bytes, (_byte, at) => bytes.slice(at, at + 1))
-    expect(streamed(codec, single)).toEqual(expected)
+    expectEqual(streamed(codec, single), expected)
   })
 
   it.each(streamVectors.map((vector) => [vector.name, vector] as const))(
