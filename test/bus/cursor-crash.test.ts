@@ -1,10 +1,35 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { CursorProcessSaw, CursorProcessTask } from './cursor-process.ts'
+
+/** What `cursor-process.mjs` is to do. */
+interface CursorProcessTask {
+  readonly dataDir: string
+  /** Publishes so many messages, each its position. */
+  readonly publish: number
+  /** Takes so many deliveries. */
+  readonly take: number
+  /** Accepts those of these positions, each alone, and writes that down. */
+  readonly accept: readonly number[]
+  readonly maxAttempts?: number
+  /** Kills itself when it sees this message. */
+  readonly dies?: number
+}
+
+/** What it saw. */
+interface CursorProcessSaw {
+  /** As `position/attempt`. */
+  readonly deliveries: readonly string[]
+  /** Where the cursor is then. */
+  readonly position: string
+  readonly deadLetters: readonly string[]
+}
+
+const BUILT = new URL('../../dist/bus/index.js', import.meta.url)
 
 let dataDir = ''
 const children: ChildProcess[] = []
@@ -18,9 +43,10 @@ afterEach(async () => {
 })
 
 function start(task: Omit<CursorProcessTask, 'dataDir'>): ChildProcess {
-  const program = new URL('./cursor-process.ts', import.meta.url)
+  if (!existsSync(BUILT)) throw new Error('dist/bus/index.js is missing: run `npm run build` first')
+  const program = new URL('./cursor-process.mjs', import.meta.url)
   const child = fork(program, [JSON.stringify({ dataDir, ...task })], {
-    execArgv: ['--import', 'tsx'],
+    execArgv: [],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })
   children.push(child)

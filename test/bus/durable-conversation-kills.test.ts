@@ -1,41 +1,22 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { connect, type RemoteBus } from '../../ts/client/index.ts'
 import { Deferred } from '../../ts/deferred.ts'
+import { DurableServer } from '../faults/durable-server.ts'
 
-const PROGRAM = fileURLToPath(new URL('./durable-server-program.ts', import.meta.url))
 const CONVERSATIONS = 12
 const REQUESTS = 6
 const STEPS = 4
 const KILLS = 4
 
-interface Life {
-  readonly process: ChildProcess
-  readonly port: number
-}
-
 /** Starts a server process on a directory. It ends with the test. */
-async function start(directory: string, port: number): Promise<Life> {
-  const child = spawn(process.execPath, ['--import', 'tsx', PROGRAM, directory, String(port)], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
-  onTestFinished(() => kill(child))
-  const lines = createInterface({ input: child.stdout })
-  const [line] = await once(lines, 'line')
-  return { process: child, port: Number(line) }
-}
-
-async function kill(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const exited = once(child, 'exit')
-  child.kill('SIGKILL')
-  await exited
+async function start(dataDir: string, port: number): Promise<DurableServer> {
+  const server = new DurableServer({ dataDir, port, echoFallback: false })
+  onTestFinished(() => server.kill())
+  await server.listening
+  return server
 }
 
 async function client(port: number): Promise<RemoteBus> {
@@ -48,8 +29,8 @@ describe('durable conversations of a server that is killed again and again', () 
   it('are all answered, each step with one effect', { timeout: 120_000 }, async () => {
     const directory = await mkdtemp(join(tmpdir(), 'liminal-conversations-'))
     onTestFinished(() => rm(directory, { recursive: true, force: true }))
-    let life = await start(directory, 0)
-    const { port } = life
+    let server = await start(directory, 0)
+    const port = await server.listening
     const worker = await client(port)
     const asker = await client(port)
     /** What is done outside, by the tokens of the steps that do it: the second time it is known already. */
@@ -90,8 +71,8 @@ describe('durable conversations of a server that is killed again and again', () 
       // In the middle of work, wherever that is.
       next = { at: runs + 10 + round * 7, reached: new Deferred() }
       await Promise.race([next.reached.promise, all])
-      await kill(life.process)
-      life = await start(directory, port)
+      await server.kill()
+      server = await start(directory, port)
     }
     await all
     expect([...effects.values()].sort()).toEqual(

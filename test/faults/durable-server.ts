@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { BusOptions } from '../../ts/bus/index.ts'
+import type { ServerOptions } from '../../ts/server/index.ts'
 
 const PROGRAM = fileURLToPath(new URL('./durable-server.mjs', import.meta.url))
 const BUILT = new URL('../../dist/index.js', import.meta.url)
@@ -34,7 +35,7 @@ export class DurableServer {
   readonly #exited: Promise<unknown>
 
   /** Starts a process. @param options for `createServer`, without functions. */
-  constructor(options: BusOptions, program: ServerProcessOptions = {}) {
+  constructor(options: BusOptions & ServerOptions, program: ServerProcessOptions = {}) {
     const { wrapper = [], nodeOptions = [], environment = {}, arguments: more = [] } = program
     if (!existsSync(BUILT)) throw new Error('dist/index.js is missing: run `npm run build` first')
     const [command, ...args] = [...wrapper, process.execPath, ...nodeOptions, PROGRAM, JSON.stringify(options), ...more]
@@ -48,7 +49,7 @@ export class DurableServer {
   }
 
   /** Starts one and resolves when it listens. */
-  static async start(options: BusOptions, process?: ServerProcessOptions): Promise<DurableServer> {
+  static async start(options: BusOptions & ServerOptions, process?: ServerProcessOptions): Promise<DurableServer> {
     const server = new DurableServer(options, process)
     await server.listening
     return server
