@@ -1,10 +1,12 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import {
   CLAIM_HASH_BYTES,
   CLAIM_WORDS,
   ClaimRows,
   ClaimStatus,
-  type EventBatch,
   type EventStore,
+  eventBatch,
+  eventsOf,
   type StoreKey,
   type StoreWrite,
 } from '../durability/index.ts'
@@ -57,18 +59,16 @@ export class LogClaims {
     const keys = new RestoredKeys(this.#source.index)
     for (let at = first; at < next; ) {
       const page = await this.#store.read(this.#stream, at, { maxEvents: PAGE_EVENTS, maxBytes: PAGE_BYTES })
-      for (const { bytes, ends, first: start } of page.batches) {
-        for (let index = 0; index < ends.length; index++) {
-          const sequence = start + BigInt(index)
-          const what = `Event ${sequence} of the keys of channel '${this.#channel}'`
-          const event = readClaimEvent(bytes.subarray(index === 0 ? 0 : ends[index - 1], ends[index]), what)
+      for (const batch of page.batches) {
+        for (const { sequence, payload } of eventsOf(batch)) {
+          const event = readClaimEvent(payload, `Event ${sequence} of the keys of channel '${this.#channel}'`)
           if (event.is === 'keys') this.#marks.add(sequence + 1n, keys.stored(event.position, event.hashes, event.at))
           else keys.fate(event.position, event.deliveredTo)
         }
       }
       at = page.next
       // A million keys are a second of work: others have their turn.
-      await new Promise((resolve) => setImmediate(resolve))
+      await nextTurn()
     }
     keys.finish()
   }
@@ -86,7 +86,9 @@ export class LogClaims {
       for (const { position, hashes } of claims.hashes(first)) events.push({ is: 'keys', position, at, hashes })
     }
     if (events.length === 0) return []
-    return [{ type: 'append', stream: this.#stream, expected: this.#next, events: batchOf(events) }]
+    return [
+      { type: 'append', stream: this.#stream, expected: this.#next, events: eventBatch(events.map(writeClaimEvent)) },
+    ]
   }
 
   /** The changes of the last call of {@link changes} are stored. */
@@ -173,15 +175,4 @@ export class LogClaims {
     }
     return { messageId: original.messageId, deliveredTo, position }
   }
-}
-
-function batchOf(events: readonly ClaimEvent[]): EventBatch {
-  const parts = events.map(writeClaimEvent)
-  const ends = new Uint32Array(parts.length)
-  let length = 0
-  parts.forEach((part, index) => {
-    length += part.length
-    ends[index] = length
-  })
-  return { bytes: Buffer.concat(parts), ends }
 }

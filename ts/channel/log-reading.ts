@@ -1,4 +1,4 @@
-import { readMessageColumns, rowsFor, type StoredBatch } from '../durability/index.ts'
+import { readMessageColumns, rowsFor, type StoredBatch, startOfEvent } from '../durability/index.ts'
 import { Column, SCHEMA_ID_BYTES } from '../protocol/index.ts'
 import { rowOffset } from './one-message-run.ts'
 import type { MessageRun } from './run.ts'
@@ -26,7 +26,7 @@ export function runsOf(batch: StoredBatch, channel: string): LoggedRun[] {
   const runs: LoggedRun[] = []
   let from = 0
   for (let index = 0; index < ends.length; index++) {
-    const start = index === 0 ? 0 : ends[index - 1]
+    const start = startOfEvent(ends, index)
     const row = rowOffset(index)
     readMessageColumns(
       memory,

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { LiminalError } from '../errors.ts'
 import { toLiminalError } from '../thrown.ts'
 import type { ChannelLog } from './channel-log.ts'
@@ -118,7 +119,7 @@ export class LogSubscription implements ChannelSubscription {
         const isThere = await this.#readPage(room)
         if (!isThere && this.#isStuck(from)) throw unreadable(this.#log.name, from)
         // Pages may come from memory: whoever else has something to do is not kept from it until everything is read.
-        await turn()
+        await nextTurn()
       }
     } catch (thrown) {
       this.#readFailed(thrown)
@@ -174,10 +175,6 @@ export async function positionOf(log: ChannelLog, start: LogStart): Promise<bigi
   if (start === 'latest') return log.next
   if (start === 'earliest') return log.first
   return 'position' in start ? start.position : await log.positionAt(start.time)
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
 }
 
 function unreadable(channel: string, position: bigint): LiminalError {

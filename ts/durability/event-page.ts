@@ -1,4 +1,5 @@
 import { checkInteger, checkKnownOptions, checkOptions } from '../arguments.ts'
+import { startOfEvent } from './event-batch.ts'
 import type { EventPage, ReadLimits, StoredBatch } from './event-store.ts'
 
 const DEFAULT_MAX_EVENTS = 1024
@@ -42,7 +43,7 @@ export class PageBuilder {
   /** Takes of a record what fits. It must have the event at `next`. */
   add({ first, timestamp, ends, bytes }: StoredBatch): void {
     const from = Number(this.#next - first)
-    const start = from === 0 ? 0 : ends[from - 1]
+    const start = startOfEvent(ends, from)
     let to = from
     while (to < ends.length && to - from < this.#events) {
       const isFirst = to === from && this.#batches.length === 0

@@ -3,6 +3,7 @@ export { CLAIM_HASH_BYTES, CLAIM_WORDS, ClaimRows, ClaimStatus } from './claim-r
 export { DataDirectory, type DataDirectoryOptions } from './data-directory.ts'
 export { EmbeddedStore } from './embedded/embedded-store.ts'
 export type { EmbeddedStoreOptions } from './embedded/store-options.ts'
+export { eventBatch, eventsOf, startOfEvent } from './event-batch.ts'
 export type {
   EventBatch,
   EventPage,

@@ -1,5 +1,5 @@
-import type { EventBatch, EventStore, StoreKey, StoreWrite } from '../../durability/index.ts'
-import { describeStoreKey } from '../../durability/index.ts'
+import type { EventStore, StoreKey, StoreWrite } from '../../durability/index.ts'
+import { describeStoreKey, eventBatch, eventsOf } from '../../durability/index.ts'
 import { LiminalError } from '../../errors.ts'
 import { toLiminalError } from '../../thrown.ts'
 import { decodeJournalEvent, encodeJournalEvent, type JournalEvent, UnreadableEvent } from './journal-event.ts'
@@ -152,7 +152,7 @@ export class Journal {
   }
 
   async #write(entries: readonly Entry[]): Promise<void> {
-    const events = batchOf(entries.map(({ bytes }) => bytes))
+    const events = eventBatch(entries.map(({ bytes }) => bytes))
     try {
       await this.#store.write([{ type: 'append', stream: this.#stream, expected: this.#next, events }])
     } catch (thrown) {
@@ -195,7 +195,7 @@ export class Journal {
     const stream = this.#snapshot
     const expected = this.#nextSnapshot
     const changes: StoreWrite[] = [
-      { type: 'append', stream, expected, events: batchOf(events) },
+      { type: 'append', stream, expected, events: eventBatch(events) },
       { type: 'truncate', stream, before: expected },
     ]
     return { changes, count: events.length }
@@ -244,26 +244,13 @@ export function snapshotOf({ subject, key }: ConversationName): StoreKey {
   return { kind: 'snapshot', parts: [subject, key] }
 }
 
-function batchOf(events: readonly Uint8Array[]): EventBatch {
-  const ends = new Uint32Array(events.length)
-  let end = 0
-  for (const [index, { length }] of events.entries()) {
-    end += length
-    ends[index] = end
-  }
-  return { bytes: Buffer.concat(events), ends }
-}
-
 /** Applies all events of a stream, page by page. Returns its next sequence. */
 async function replay(store: EventStore, stream: StoreKey, state: JournalState): Promise<bigint> {
   for (let from = 0n; ; ) {
     const { batches, next } = await store.read(stream, from)
     if (batches.length === 0) return next
-    for (const { first, ends, bytes } of batches) {
-      for (const [index, end] of ends.entries()) {
-        const event = bytes.subarray(index === 0 ? 0 : ends[index - 1], end)
-        replayOne(stream, first + BigInt(index), event, state)
-      }
+    for (const batch of batches) {
+      for (const { sequence, payload } of eventsOf(batch)) replayOne(stream, sequence, payload, state)
     }
     from = next
   }

@@ -1,5 +1,6 @@
 import type { RootDatabase } from 'lmdb'
 import { LiminalError } from '../../errors.ts'
+import { startOfEvent } from '../event-batch.ts'
 import { PageBuilder } from '../event-page.ts'
 import type { EventPage, KeyPage, ReadLimits, StoreKey, StreamState } from '../event-store.ts'
 import { adviceOnDamage, decodeStoreKey, describeStoreKey } from '../store-key.ts'
@@ -72,7 +73,7 @@ export class StoreReader {
     const { first, next, total, lastTimestamp } = head
     if (first === next) return { first, next, bytes: 0, firstTimestamp: null, lastTimestamp: null }
     const record = this.#recordWith(stream, head, first)
-    const hidden = first === record.first ? 0 : record.ends[Number(first - record.first) - 1]
+    const hidden = startOfEvent(record.ends, Number(first - record.first))
     const bytes = Number(total - record.bytesBefore) - hidden
     return { first, next, bytes, firstTimestamp: record.timestamp, lastTimestamp }
   }
