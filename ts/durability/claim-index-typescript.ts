@@ -3,16 +3,16 @@ import { checkClaim, checkCompletion, checkHashes, checkOwner, checkRows, closed
 import { ClaimHash } from './claim-hash.ts'
 import type { ClaimIndex, ClaimIndexOptions } from './claim-index.ts'
 import { CLAIM_HASH_BYTES, CLAIM_WORDS, type ClaimRows, ClaimStatus, ClaimWord } from './claim-rows.ts'
-import { age, ClaimShard, SLOT_WORDS, SlotState, SlotWord } from './claim-shard.ts'
+import { age, ClaimShard, ENTRY_WORDS, EntryState, EntryWord } from './claim-shard.ts'
 
-/** Keys of a shard when the index is full. */
-const SHARD_KEYS = 2048
+/** Keys of a shard when the index is full, on average. */
+const SHARD_KEYS = 512
 const MOST_TICKS = 2 ** 30
 const MOST_DELIVERIES = 2 ** 30 - 1
-/** Bytes of a shard and of the index beside their slots, about. */
+/** Bytes of a shard and of the index beside their tables, about. */
 const OWN_BYTES = 64
 
-/** The index where there is no addon: the twin of native/core/src/dedup, call for call and slot for slot. */
+/** The index where there is no addon: the twin of native/core/src/dedup, call for call and key for key. */
 export class TypeScriptClaimIndex implements ClaimIndex {
   readonly #hash: ClaimHash
   /** Milliseconds of a tick, and ticks that a completed key is known (native/core/src/dedup/clock.rs). */
@@ -24,10 +24,10 @@ export class TypeScriptClaimIndex implements ClaimIndex {
   readonly #restored = new Uint32Array(4)
   readonly #restoredBytes = new Uint8Array(this.#restored.buffer)
   #size = 0
-  #slotBytes = 0
-  /** Shard and slot that the next sweep begins with. */
+  #tableBytes = 0
+  /** Shard and key that the next sweep begins with. */
   #sweptShard = 0
-  #sweptSlot = 0
+  #sweptKey = 0
   #closed = false
 
   constructor({ secret, ttlMs, maxKeys }: ClaimIndexOptions) {
@@ -98,9 +98,9 @@ export class TypeScriptClaimIndex implements ClaimIndex {
       const at = row * CLAIM_WORDS
       const status = words[at + ClaimWord.STATUS]
       if (status !== ClaimStatus.FRESH && status !== ClaimStatus.NONE) continue
-      const slot = status === ClaimStatus.NONE ? -1 : this.#held(words, at, owner)
-      if (slot >= 0) {
-        this.#complete(this.#shardOf(words, at), slot, value, deliveredTo, now)
+      const position = status === ClaimStatus.NONE ? -1 : this.#held(words, at, owner)
+      if (position >= 0) {
+        this.#complete(this.#shardOf(words, at), position, value, deliveredTo, now)
         completed++
       }
       value++
@@ -117,9 +117,9 @@ export class TypeScriptClaimIndex implements ClaimIndex {
     for (let row = first; row < first + count; row++) {
       const at = row * CLAIM_WORDS
       if (words[at + ClaimWord.STATUS] !== ClaimStatus.FRESH) continue
-      const slot = this.#held(words, at, owner)
-      if (slot < 0) continue
-      this.#shardOf(words, at).remove(slot)
+      const position = this.#held(words, at, owner)
+      if (position < 0) continue
+      this.#shardOf(words, at).remove(position)
       this.#size--
       released++
     }
@@ -135,9 +135,9 @@ export class TypeScriptClaimIndex implements ClaimIndex {
       const at = row * CLAIM_WORDS
       if (words[at + ClaimWord.STATUS] === ClaimStatus.NONE) continue
       const shard = this.#shardOf(words, at)
-      const slot = shard.find(words, at)
-      if (slot < 0 || this.#isOver(shard, slot, now)) setRow(words, at, ClaimStatus.FREE, 0, 0, 0)
-      else describe(words, at, shard, slot)
+      const found = shard.find(words, at)
+      if (found < 0 || this.#isOver(shard, found, now)) setRow(words, at, ClaimStatus.FREE, 0, 0, 0)
+      else describe(words, at, shard, found)
     }
   }
 
@@ -162,10 +162,10 @@ export class TypeScriptClaimIndex implements ClaimIndex {
       const number = words[0] % this.#shards.length
       const found = this.#shards[number].find(words, 0)
       const known = found >= 0 && !this.#isOver(this.#shards[number], found, now)
-      const slot = found >= 0 ? found : this.#insert(number, found, words, 0, now)
+      const position = found >= 0 ? found : this.#insert(number, found, words, 0, now)
       // Without room the key is not known, as if it had given way.
-      if (known || slot < 0) continue
-      this.#complete(this.#shards[number], slot, firstValue + BigInt(index), deliveredTo, time)
+      if (known || position < 0) continue
+      this.#complete(this.#shards[number], position, firstValue + BigInt(index), deliveredTo, time)
     }
   }
 
@@ -174,25 +174,25 @@ export class TypeScriptClaimIndex implements ClaimIndex {
     const now = this.#tick(nowMs)
     const before = this.#size
     let number = this.#sweptShard
-    let slot = this.#sweptSlot
+    let position = this.#sweptKey
     let rounds = 0
     for (let left = budget; left > 0 && rounds <= this.#shards.length; left--) {
       const shard = this.#shards[number]
-      if (slot >= shard.capacity) {
-        this.#slotBytes -= shard.bytes
+      if (position >= shard.length) {
+        this.#tableBytes -= shard.bytes
         shard.shrink()
-        this.#slotBytes += shard.bytes
+        this.#tableBytes += shard.bytes
         number = number + 1 === this.#shards.length ? 0 : number + 1
-        slot = 0
+        position = 0
         rounds++
-      } else if (this.#isOver(shard, slot, now)) {
-        // What comes after it moves into this slot, which is visited again.
-        shard.remove(slot)
+      } else if (this.#isOver(shard, position, now)) {
+        // Another key moves into its position, which is visited again.
+        shard.remove(position)
         this.#size--
-      } else slot++
+      } else position++
     }
     this.#sweptShard = number
-    this.#sweptSlot = slot
+    this.#sweptKey = position
     return before - this.#size
   }
 
@@ -201,7 +201,7 @@ export class TypeScriptClaimIndex implements ClaimIndex {
   }
 
   get bytes(): number {
-    return this.#closed ? 0 : this.#slotBytes + (this.#shards.length + 1) * OWN_BYTES
+    return this.#closed ? 0 : this.#tableBytes + (this.#shards.length + 1) * OWN_BYTES
   }
 
   close(): void {
@@ -218,52 +218,45 @@ export class TypeScriptClaimIndex implements ClaimIndex {
       describe(words, at, shard, found)
       return
     }
-    const slot = found >= 0 ? found : this.#insert(number, found, words, at, now)
-    if (slot >= 0) shard.set(slot, SlotState.IN_FLIGHT, 0, Math.floor(owner / 2 ** 32), owner >>> 0, now)
-    setRow(words, at, slot >= 0 ? ClaimStatus.FRESH : ClaimStatus.FULL, 0, 0, 0)
+    const position = found >= 0 ? found : this.#insert(number, found, words, at, now)
+    if (position >= 0) shard.set(position, EntryState.IN_FLIGHT, 0, Math.floor(owner / 2 ** 32), owner >>> 0, now)
+    setRow(words, at, position >= 0 ? ClaimStatus.FRESH : ClaimStatus.FULL, 0, 0, 0)
   }
 
-  /** Makes a slot for a hash that {@link ClaimShard.find} did not find. -1 if there is no room. */
+  /** Makes a position for a hash that {@link ClaimShard.find} did not find. -1 if there is no room. */
   #insert(number: number, found: number, words: Uint32Array, at: number, now: number): number {
     const shard = this.#shards[number]
-    let place = found
-    if (this.#size >= this.#maxKeys) {
-      if (!shard.evict(words, at, now)) return -1
-      this.#size--
-      place = shard.find(words, at)
-    } else if (shard.isFull) {
-      this.#slotBytes -= shard.bytes
-      shard.grow(number)
-      this.#slotBytes += shard.bytes
-      place = shard.find(words, at)
-    }
+    if (this.#size >= this.#maxKeys || shard.isClosed) return shard.replace(found, words, at, now)
+    const before = shard.bytes
+    const position = shard.insert(number, found, words, at)
+    this.#tableBytes += shard.bytes - before
     this.#size++
-    return shard.insert(place, words, at)
+    return position
   }
 
-  #complete(shard: ClaimShard, slot: number, value: bigint, deliveredTo: number, time: number): void {
+  #complete(shard: ClaimShard, position: number, value: bigint, deliveredTo: number, time: number): void {
     const high = Number(BigInt.asUintN(32, value >> 32n))
     const low = Number(BigInt.asUintN(32, value))
-    shard.set(slot, SlotState.COMPLETED, Math.min(deliveredTo, MOST_DELIVERIES), high, low, time)
+    shard.set(position, EntryState.COMPLETED, Math.min(deliveredTo, MOST_DELIVERIES), high, low, time)
   }
 
-  /** The slot of a key in flight, if `owner` holds it; negative otherwise. */
+  /** The position of a key in flight, if `owner` holds it; negative otherwise. */
   #held(words: Uint32Array, at: number, owner: number): number {
     const shard = this.#shardOf(words, at)
-    const slot = shard.find(words, at)
-    if (slot < 0 || shard.state(slot) !== SlotState.IN_FLIGHT) return -1
-    const here = slot * SLOT_WORDS
-    const holder = shard.slots[here + SlotWord.VALUE_HIGH] * 2 ** 32 + shard.slots[here + SlotWord.VALUE_LOW]
-    return holder === owner ? slot : -1
+    const found = shard.find(words, at)
+    if (found < 0 || shard.state(found) !== EntryState.IN_FLIGHT) return -1
+    const here = found * ENTRY_WORDS
+    const holder = shard.entries[here + EntryWord.VALUE_HIGH] * 2 ** 32 + shard.entries[here + EntryWord.VALUE_LOW]
+    return holder === owner ? found : -1
   }
 
   #shardOf(words: Uint32Array, at: number): ClaimShard {
     return this.#shards[words[at] % this.#shards.length]
   }
 
-  /** Whether a slot has a key that is no longer to be known. */
-  #isOver(shard: ClaimShard, slot: number, now: number): boolean {
-    return shard.state(slot) === SlotState.COMPLETED && age(now, shard.time(slot)) >= this.#ttl
+  /** Whether there is a key at a position that is no longer to be known. */
+  #isOver(shard: ClaimShard, position: number, now: number): boolean {
+    return shard.state(position) === EntryState.COMPLETED && age(now, shard.time(position)) >= this.#ttl
   }
 
   #tick(ms: number): number {
@@ -275,13 +268,13 @@ export class TypeScriptClaimIndex implements ClaimIndex {
   }
 }
 
-/** Writes the fate of the key in a slot to a row. */
-function describe(words: Uint32Array, at: number, shard: ClaimShard, slot: number): void {
-  const { slots } = shard
-  const here = slot * SLOT_WORDS
-  const status = shard.state(slot) === SlotState.COMPLETED ? ClaimStatus.COMPLETED : ClaimStatus.IN_FLIGHT
-  const deliveredTo = slots[here + SlotWord.FATE] & MOST_DELIVERIES
-  setRow(words, at, status, deliveredTo, slots[here + SlotWord.VALUE_HIGH], slots[here + SlotWord.VALUE_LOW])
+/** Writes the fate of the key at a position to a row. */
+function describe(words: Uint32Array, at: number, shard: ClaimShard, position: number): void {
+  const { entries } = shard
+  const here = position * ENTRY_WORDS
+  const status = shard.state(position) === EntryState.COMPLETED ? ClaimStatus.COMPLETED : ClaimStatus.IN_FLIGHT
+  const deliveredTo = entries[here + EntryWord.FATE] & MOST_DELIVERIES
+  setRow(words, at, status, deliveredTo, entries[here + EntryWord.VALUE_HIGH], entries[here + EntryWord.VALUE_LOW])
 }
 
 function setRow(words: Uint32Array, at: number, status: number, deliveredTo: number, high: number, low: number): void {

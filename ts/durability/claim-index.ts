@@ -26,8 +26,8 @@ export interface ClaimIndex {
    * Claims the keys of the rows `[first, first + count)` of `columns` (protocol/columns.ts) for `owner`, in order, and writes what it finds to `rows` from row 0 on. A key that occurs
    * twice is FRESH once and IN_FLIGHT after that.
    *
-   * At `maxKeys` a completed key gives way to a new one: the one that would expire first of 16 near the new key's place. One that is in flight never does; if there is no other,
-   * the row is FULL.
+   * At `maxKeys` a completed key gives way to a new one: one of the oldest of the 512 or so that share a part of the index with the new one. One that is in flight never does; if there is no other
+   * in that part, the row is FULL.
    *
    * @param scope of the channel, see {@link scopeOf}.
    * @param owner a whole number up to 2^53 - 1, another one for every call whose claims may be in flight at the same time.
@@ -75,7 +75,7 @@ export interface ClaimIndex {
     nowMs: number,
   ): void
   /**
-   * Removes expired keys and returns how many. Visits at most `budget` slots (of about 1.2 per key), from where the last call ended, and at most each once. Expired keys suppress nothing also before
+   * Removes expired keys and returns how many. Visits at most `budget` keys, and parts of the index with 512 or so of them, from where the last call ended, and at most each once. Expired keys suppress nothing also before
    * that; this gives their memory back. A whole round must be made in every half of 2^31 ms (12 days), or of so many times to live if that is longer.
    */
   sweep(nowMs: number, budget: number): number

@@ -1,19 +1,27 @@
-/** u32s of a slot: four of the hash, then those of {@link SlotWord}. */
-export const SLOT_WORDS = 8
+/** u32s of a key: four of its hash, then those of {@link EntryWord}. */
+export const ENTRY_WORDS = 8
 
-/** Positions in a slot. FATE has the state in its upper two bits and the deliveries in the others. TIME is the tick of the claim or of the completion. */
-export const SlotWord = { FATE: 4, VALUE_HIGH: 5, VALUE_LOW: 6, TIME: 7 } as const
+/** Positions in a key. FATE has the state in its upper two bits and the deliveries in the others. TIME is the tick of the claim or of the completion. */
+export const EntryWord = { FATE: 4, VALUE_HIGH: 5, VALUE_LOW: 6, TIME: 7 } as const
 
-/** What a slot is. */
-export const SlotState = { EMPTY: 0, IN_FLIGHT: 1, COMPLETED: 2 } as const
+/** What a key is. */
+export const EntryState = { IN_FLIGHT: 1, COMPLETED: 2 } as const
 
-/** Slots of the smallest table. */
-const FIRST_CAPACITY = 8
-/** Tables double up to so many slots, and then grow by a quarter. */
-const QUARTERS_FROM = 64
+/** Bits of a place that are the position of a key; the others are of its hash. */
+const POSITION_BITS = 10
+const POSITION = 2 ** POSITION_BITS - 1
+/** A place that is free. Its position is one that no key has. */
+const FREE = 0xffff
+/** Keys of a shard at most. */
+const MOST_KEYS = POSITION
+/** Keys that there is room for at first. */
+const FIRST_ROOM = 8
+/** Rooms double up to so many keys, and then grow by a fifth. */
+const FIFTHS_FROM = 16
 /** Completed keys that are compared when one must give way. */
-const CANDIDATES = 16
-const NONE = new Uint32Array(0)
+const CANDIDATES = 8
+const NO_ENTRIES = new Uint32Array(0)
+const NO_PLACES = new Uint16Array(0)
 
 /** Ticks from `time` to `now`; negative if `time` is later. Right as long as they are less than 2^31 ticks apart. */
 export function age(now: number, time: number): number {
@@ -21,171 +29,200 @@ export function age(now: number, time: number): number {
 }
 
 /**
- * One shard of the index: the twin of native/core/src/dedup/shard.rs, which describes it, slot for slot. Hashes are four words `at` somewhere in an array.
+ * One shard of the index: the twin of native/core/src/dedup/shard.rs, which describes it; keys have the same positions in both. Hashes are four words `at` somewhere in an array.
  */
 export class ClaimShard {
-  slots = NONE
+  entries = NO_ENTRIES
   length = 0
+  #places = NO_PLACES
+  /** Places that are taken, by keys that are gone too. */
+  #taken = 0
+  /** Where the search for a key that gives way begins: behind the last one that did. */
+  #hand = 0
 
-  get capacity(): number {
-    return this.slots.length / SLOT_WORDS
-  }
-
+  /** Bytes of its tables. */
   get bytes(): number {
-    return this.slots.length * 4
+    return this.entries.length * 4 + this.#places.length * 2
   }
 
-  /** Where the hash is, or else where it belongs, as -1 - slot. */
+  /** The position of a hash, or -1 - the free place of the table that its search ended with. */
   find(words: Uint32Array, at: number): number {
-    const { slots } = this
-    const capacity = this.capacity
-    if (capacity === 0) return -1
-    let slot = homeOf(words[at + 1], capacity)
-    for (let distance = 0; ; distance++) {
-      const here = slot * SLOT_WORDS
-      if (slots[here + SlotWord.FATE] === 0) return -1 - slot
+    const { entries } = this
+    const places = this.#places
+    if (places.length === 0) return -1
+    const tag = tagOf(words[at + 2])
+    for (let place = homeOf(words[at + 1], places.length); ; place = place + 1 === places.length ? 0 : place + 1) {
+      const hint = places[place]
+      if (hint === FREE) return -1 - place
+      if ((hint & ~POSITION) !== tag) continue
+      const position = hint & POSITION
+      const here = position * ENTRY_WORDS
       if (
-        slots[here] === words[at] &&
-        slots[here + 1] === words[at + 1] &&
-        slots[here + 2] === words[at + 2] &&
-        slots[here + 3] === words[at + 3]
+        position < this.length &&
+        entries[here] === words[at] &&
+        entries[here + 1] === words[at + 1] &&
+        entries[here + 2] === words[at + 2] &&
+        entries[here + 3] === words[at + 3]
       ) {
-        return slot
+        return position
       }
-      if (this.#distance(slot, capacity) < distance) return -1 - slot
-      slot = slot + 1 === capacity ? 0 : slot + 1
     }
   }
 
-  state(slot: number): number {
-    return this.slots[slot * SLOT_WORDS + SlotWord.FATE] >>> 30
+  state(position: number): number {
+    return this.entries[position * ENTRY_WORDS + EntryWord.FATE] >>> 30
   }
 
-  time(slot: number): number {
-    return this.slots[slot * SLOT_WORDS + SlotWord.TIME]
+  time(position: number): number {
+    return this.entries[position * ENTRY_WORDS + EntryWord.TIME]
   }
 
-  /** Whether another key needs a larger table: 93 of 100 slots are taken at most. */
-  get isFull(): boolean {
-    return (this.length + 1) * 100 > this.capacity * 93
+  /** Whether there can be no other key. */
+  get isClosed(): boolean {
+    return this.length === MOST_KEYS
   }
 
-  /** Grows. `number` is the shard's. */
-  grow(number: number): void {
-    const { capacity } = this
-    if (capacity === 0) this.#rebuild(FIRST_CAPACITY)
-    else if (capacity * 2 < QUARTERS_FROM) this.#rebuild(capacity * 2)
-    else if (capacity * 2 === QUARTERS_FROM) this.#rebuild(QUARTERS_FROM + (number % (QUARTERS_FROM / 4)))
-    else this.#rebuild(capacity + Math.floor(capacity / 4))
+  /** Adds a key whose search was in vain, and returns its position. `number` is the shard's. */
+  insert(number: number, found: number, words: Uint32Array, at: number): number {
+    const isFull = this.length === this.#room
+    if (isFull) this.#grow(number)
+    const place = isFull ? this.#freePlace(words, at) : this.#placeFor(found, words, at)
+    const position = this.length++
+    this.#put(place, position, words, at)
+    return position
   }
 
-  /** Gives memory back if the table is less than half full. */
+  /**
+   * Puts a key whose search was in vain where another one was, and returns its position: of the first completed keys behind the one that gave way last, that of the oldest at `now`. -1 if no
+   * key of the shard is completed.
+   */
+  replace(found: number, words: Uint32Array, at: number, now: number): number {
+    const position = this.#oldest(now)
+    if (position < 0) return -1
+    this.#put(this.#placeFor(found, words, at), position, words, at)
+    this.#hand = position + 1
+    return position
+  }
+
+  /** Says what became of the key at a position. */
+  set(position: number, state: number, deliveredTo: number, valueHigh: number, valueLow: number, time: number): void {
+    const here = position * ENTRY_WORDS
+    this.entries[here + EntryWord.FATE] = (state << 30) | deliveredTo
+    this.entries[here + EntryWord.VALUE_HIGH] = valueHigh
+    this.entries[here + EntryWord.VALUE_LOW] = valueLow
+    this.entries[here + EntryWord.TIME] = time
+  }
+
+  /** Removes a key. The last one takes its position. */
+  remove(position: number): void {
+    const { entries } = this
+    const places = this.#places
+    const last = this.length - 1
+    if (position !== last) {
+      const from = last * ENTRY_WORDS
+      const hint = hintOf(entries, from, last)
+      let place = homeOf(entries[from + 1], places.length)
+      while (places[place] !== hint) place = place + 1 === places.length ? 0 : place + 1
+      places[place] = hintOf(entries, from, position)
+      entries.copyWithin(position * ENTRY_WORDS, from, from + ENTRY_WORDS)
+    }
+    this.length = last
+  }
+
+  /** Gives memory back if less than half of it is used. */
   shrink(): void {
-    const enough = this.length + Math.floor(this.length / 4) + FIRST_CAPACITY
-    if (this.length === 0) this.slots = NONE
-    else if (this.length * 2 < this.capacity && enough < this.capacity) this.#rebuild(enough)
+    const enough = this.length + Math.floor(this.length / 8) + FIRST_ROOM
+    if (this.length === 0) {
+      this.entries = NO_ENTRIES
+      this.#places = NO_PLACES
+      this.#taken = 0
+      this.#hand = 0
+    } else if (this.length * 2 < this.#room && enough < this.#room) this.#resize(enough)
   }
 
-  /** Makes room for a hash where {@link find} said that it belongs, as -1 - slot, and puts it there. Returns the slot. The table must not be full. */
-  insert(found: number, words: Uint32Array, at: number): number {
-    const { slots } = this
-    const capacity = this.capacity
-    const slot = -1 - found
-    let end = slot
-    while (slots[end * SLOT_WORDS + SlotWord.FATE] !== 0) end = end + 1 === capacity ? 0 : end + 1
-    if (end >= slot) this.#move(slot, end, slot + 1)
-    else {
-      this.#move(0, end, 1)
-      this.#move(capacity - 1, capacity, 0)
-      this.#move(slot, capacity - 1, slot + 1)
-    }
-    for (let word = 0; word < 4; word++) slots[slot * SLOT_WORDS + word] = words[at + word]
-    this.length++
-    return slot
+  /** Keys that there is room for. */
+  get #room(): number {
+    return this.entries.length / ENTRY_WORDS
   }
 
-  /** Says what became of the key in a slot. */
-  set(slot: number, state: number, deliveredTo: number, valueHigh: number, valueLow: number, time: number): void {
-    const here = slot * SLOT_WORDS
-    this.slots[here + SlotWord.FATE] = (state << 30) | deliveredTo
-    this.slots[here + SlotWord.VALUE_HIGH] = valueHigh
-    this.slots[here + SlotWord.VALUE_LOW] = valueLow
-    this.slots[here + SlotWord.TIME] = time
-  }
-
-  /** Removes what is in a slot. */
-  remove(slot: number): void {
-    const { slots } = this
-    const capacity = this.capacity
-    let end = slot + 1 === capacity ? 0 : slot + 1
-    while (slots[end * SLOT_WORDS + SlotWord.FATE] !== 0 && this.#distance(end, capacity) > 0) {
-      end = end + 1 === capacity ? 0 : end + 1
-    }
-    if (end > slot) this.#move(slot + 1, end, slot)
-    else {
-      this.#move(slot + 1, capacity, slot)
-      if (end > 0) {
-        this.#move(0, 1, capacity - 1)
-        this.#move(1, end, 0)
-      }
-    }
-    const hole = (end === 0 ? capacity : end) - 1
-    slots.fill(0, hole * SLOT_WORDS, (hole + 1) * SLOT_WORDS)
-    this.length--
-  }
-
-  /** Removes, of the first completed keys from where a hash belongs, the one that is oldest at `now`. False if no key of the shard is completed. */
-  evict(words: Uint32Array, at: number, now: number): boolean {
-    const capacity = this.capacity
+  #oldest(now: number): number {
+    const { length } = this
     let oldest = -1
     let most = 0
-    let slot = homeOf(words[at + 1], capacity)
-    for (let visited = 0, candidates = 0; visited < capacity && candidates < CANDIDATES; visited++) {
-      if (this.state(slot) === SlotState.COMPLETED) {
-        const old = age(now, this.time(slot))
+    let position = this.#hand < length ? this.#hand : 0
+    for (let visited = 0, candidates = 0; visited < length && candidates < CANDIDATES; visited++) {
+      if (this.state(position) === EntryState.COMPLETED) {
+        const old = age(now, this.time(position))
         if (oldest < 0 || old > most) {
-          oldest = slot
+          oldest = position
           most = old
         }
         candidates++
       }
-      slot = slot + 1 === capacity ? 0 : slot + 1
+      position = position + 1 === length ? 0 : position + 1
     }
-    if (oldest >= 0) this.remove(oldest)
-    return oldest >= 0
+    return oldest
   }
 
-  #rebuild(capacity: number): void {
-    const old = this.slots
-    this.slots = new Uint32Array(capacity * SLOT_WORDS)
-    this.length = 0
-    const before = old.length / SLOT_WORDS
-    // The end of the last chain may lie at the start of the table; it goes last, so that slots come in the order that the native index moves them in.
-    let start = 0
-    while (start < before && old[start * SLOT_WORDS + SlotWord.FATE] !== 0) {
-      if (homeOf(old[start * SLOT_WORDS + 1], before) <= start) break
-      start++
-    }
-    for (let step = 0; step < before; step++) {
-      const at = ((start + step) % before) * SLOT_WORDS
-      if (old[at + SlotWord.FATE] === 0) continue
-      const slot = this.insert(this.find(old, at), old, at)
-      this.slots.set(old.subarray(at + 4, at + SLOT_WORDS), slot * SLOT_WORDS + 4)
+  #grow(number: number): void {
+    const room = this.#room
+    if (room < FIRST_ROOM) this.#resize(FIRST_ROOM)
+    else if (room * 2 < FIFTHS_FROM) this.#resize(room * 2)
+    else if (room < FIFTHS_FROM) this.#resize(FIFTHS_FROM + (number % (FIFTHS_FROM / 4)))
+    else this.#resize(Math.min(room + Math.floor(room / 5), MOST_KEYS))
+  }
+
+  #resize(room: number): void {
+    const entries = new Uint32Array(room * ENTRY_WORDS)
+    entries.set(this.entries.subarray(0, this.length * ENTRY_WORDS))
+    this.entries = entries
+    this.#places = new Uint16Array(Math.floor((room * 3) / 2))
+    this.#rebuild()
+  }
+
+  /** Makes the table anew. */
+  #rebuild(): void {
+    const { entries } = this
+    this.#places.fill(FREE)
+    this.#taken = this.length
+    for (let position = 0; position < this.length; position++) {
+      const at = position * ENTRY_WORDS
+      this.#places[this.#freePlace(entries, at)] = hintOf(entries, at, position)
     }
   }
 
-  #move(from: number, to: number, target: number): void {
-    this.slots.copyWithin(target * SLOT_WORDS, from * SLOT_WORDS, to * SLOT_WORDS)
+  /** The free place that a search ended with, or another one if the table has to be made anew first: five in six places are taken at most. */
+  #placeFor(found: number, words: Uint32Array, at: number): number {
+    if (this.#taken * 6 < this.#places.length * 5) return -1 - found
+    this.#rebuild()
+    return this.#freePlace(words, at)
   }
 
-  /** How far behind its home the occupant of a slot is. */
-  #distance(slot: number, capacity: number): number {
-    const home = homeOf(this.slots[slot * SLOT_WORDS + 1], capacity)
-    return slot >= home ? slot - home : slot + capacity - home
+  /** Where the search for a hash that is not there ends. */
+  #freePlace(words: Uint32Array, at: number): number {
+    const places = this.#places
+    let place = homeOf(words[at + 1], places.length)
+    while (places[place] !== FREE) place = place + 1 === places.length ? 0 : place + 1
+    return place
+  }
+
+  #put(place: number, position: number, words: Uint32Array, at: number): void {
+    for (let word = 0; word < 4; word++) this.entries[position * ENTRY_WORDS + word] = words[at + word]
+    this.#places[place] = hintOf(words, at, position)
+    this.#taken++
   }
 }
 
-/** The slot that a hash would have to itself. */
-function homeOf(word: number, capacity: number): number {
-  return Math.floor((word * capacity) / 2 ** 32)
+/** The place where the search for a hash begins. */
+function homeOf(word: number, places: number): number {
+  return Math.floor((word * places) / 2 ** 32)
+}
+
+/** What a place says of a hash. */
+function tagOf(word: number): number {
+  return (word << POSITION_BITS) & 0xffff
+}
+
+function hintOf(words: Uint32Array, at: number, position: number): number {
+  return tagOf(words[at + 2]) | position
 }

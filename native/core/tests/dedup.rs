@@ -145,6 +145,20 @@ fn a_full_index_forgets_completed_keys_and_keeps_those_in_flight() {
 }
 
 #[test]
+fn keys_give_way_in_the_order_in_which_they_came() {
+    let mut index = index(400);
+    for (first, now) in (0..4_000).step_by(50).zip(0..) {
+        let keys: Vec<u64> = (first..first + 50).collect();
+        let found = claim(&mut index, &keys, first, f64::from(now));
+        assert_eq!(index.complete(&found, first, first, 0, f64::from(now)), 50);
+    }
+    let newest: Vec<u64> = (3_600..4_000).collect();
+    for (row, expected) in claim(&mut index, &newest, 9, 80.0).iter().zip(3_600..) {
+        assert_eq!((row[4], value(row)), (status::COMPLETED, expected));
+    }
+}
+
+#[test]
 fn columns_that_describe_no_keys_claim_nothing() {
     let mut index = index(100);
     let (bytes, columns) = run(&[1, 2, 3]);

@@ -1,12 +1,12 @@
 //! The index of idempotency keys: which are claimed, which are completed, and how (design §8, §9). `ts/durability/claim-index.ts` describes what each call does.
 //!
-//! Keys are known by a keyed 128-bit hash; whoever made the secret keeps others from constructing two keys of one hash. The index is many small tables,
-//! each rebuilt at once when it grows: no insertion moves more than some thousand slots.
+//! Keys are known by a keyed 128-bit hash; whoever made the secret keeps others from constructing two keys of one hash. The index is many small shards,
+//! each of which grows at once: no insertion copies more than a thousand keys.
 
 mod clock;
+mod entry;
 mod rows;
 mod shard;
-mod slot;
 
 use std::hash::Hasher;
 use std::hint::black_box;
@@ -15,14 +15,14 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::columns::{HEAD_WIDTH, Row, column, from_column};
 use clock::Clock;
+use entry::{Entry, Fate};
 pub use rows::{CLAIM_WORDS, ClaimRow, status};
 use rows::{hash_of, set_fate, set_hash, set_status, status_of};
 use shard::Shard;
-use slot::{Fate, Slot};
 
-/// Keys of a shard when the index is full: about as many as are moved when it grows.
-const SHARD_KEYS: usize = 2048;
-/// Rows whose slots are loaded ahead together.
+/// Keys of a shard when the index is full, on average. It has room for almost twice as many, so that chance makes none that is too large.
+const SHARD_KEYS: usize = 512;
+/// Rows whose shards are loaded ahead together.
 const AHEAD: usize = 64;
 
 /// What an index is made with.
@@ -44,8 +44,9 @@ pub struct ClaimIndex {
     /// As many as a power of two; a hash's first word says which.
     shards: Box<[Shard]>,
     length: usize,
-    slots: usize,
-    /// Shard and slot that the next sweep begins with.
+    /// Of the tables of all shards.
+    table_bytes: usize,
+    /// Shard and key that the next sweep begins with.
     swept: (usize, usize),
 }
 
@@ -61,7 +62,7 @@ impl ClaimIndex {
             max_keys,
             shards: std::iter::repeat_with(Shard::default).take(shards).collect(),
             length: 0,
-            slots: 0,
+            table_bytes: 0,
             swept: (0, 0),
         }
     }
@@ -81,7 +82,7 @@ impl ClaimIndex {
     /// Bytes of memory.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.slots * size_of::<Slot>() + self.shards.len() * size_of::<Shard>() + size_of::<Self>()
+        self.table_bytes + self.shards.len() * size_of::<Shard>() + size_of::<Self>()
     }
 
     /// Claims the keys of the rows from `first` on for `owner`, one of `found` for each. `None`, and no key is claimed, if the columns do not describe keys of `bytes`.
@@ -125,19 +126,19 @@ impl ClaimIndex {
     fn claim_one(&mut self, row: &mut ClaimRow, owner: u64, now: u32) {
         let hash = hash_of(row);
         let number = self.shard_of(hash);
-        let claimed = Slot::in_flight(hash, owner, now);
+        let claimed = Entry::in_flight(hash, owner, now);
         match self.shards[number].find(hash) {
             Ok(at) => {
-                let slot = self.shards[number].slot_mut(at);
-                if slot.is_completed() && self.clock.is_over(now, slot.time) {
-                    *slot = claimed;
+                let entry = self.shards[number].entry_mut(at);
+                if entry.is_completed() && self.clock.is_over(now, entry.time) {
+                    *entry = claimed;
                     set_status(row, status::FRESH);
                 } else {
-                    set_fate(row, slot.fate());
+                    set_fate(row, entry.fate());
                 }
             }
-            Err(at) => {
-                let done = self.insert(number, at, claimed, now);
+            Err(place) => {
+                let done = self.insert(number, place, claimed, now);
                 set_status(row, if done { status::FRESH } else { status::FULL });
             }
         }
@@ -160,8 +161,8 @@ impl ClaimIndex {
             self.load_ahead(rows);
             for row in rows {
                 if let Some((number, at)) = self.held(row, owner) {
-                    let slot = self.shards[number].slot_mut(at);
-                    *slot = Slot::completed(slot.hash, value, delivered_to, now);
+                    let entry = self.shards[number].entry_mut(at);
+                    *entry = Entry::completed(entry.hash, value, delivered_to, now);
                     completed += 1;
                 }
                 if matches!(status_of(row), status::FRESH | status::NONE) {
@@ -231,22 +232,22 @@ impl ClaimIndex {
             return;
         }
         let number = self.shard_of(hash);
-        let restored = Slot::completed(hash, value, delivered_to, time);
+        let restored = Entry::completed(hash, value, delivered_to, time);
         match self.shards[number].find(hash) {
             Ok(at) => {
-                let slot = self.shards[number].slot_mut(at);
-                if slot.is_completed() && self.clock.is_over(now, slot.time) {
-                    *slot = restored;
+                let entry = self.shards[number].entry_mut(at);
+                if entry.is_completed() && self.clock.is_over(now, entry.time) {
+                    *entry = restored;
                 }
             }
             // Without room the key is not known, as if it had given way.
-            Err(at) => {
-                self.insert(number, at, restored, now);
+            Err(place) => {
+                self.insert(number, place, restored, now);
             }
         }
     }
 
-    /// Removes expired keys, visiting at most `budget` slots, and returns how many it removed. Ends after one round.
+    /// Removes expired keys, visiting at most `budget` keys and shards, and returns how many it removed. Ends after one round.
     pub fn sweep(&mut self, now_ms: f64, budget: usize) -> usize {
         let now = self.clock.tick(now_ms);
         let before = self.length;
@@ -256,17 +257,17 @@ impl ClaimIndex {
         while left > 0 && rounds <= self.shards.len() {
             left -= 1;
             let shard = &mut self.shards[number];
-            if at >= shard.capacity() {
-                let capacity = shard.capacity();
+            if at >= shard.len() {
+                let bytes = shard.bytes();
                 shard.shrink();
-                self.slots = self.slots - capacity + shard.capacity();
+                self.table_bytes = self.table_bytes - bytes + shard.bytes();
                 (number, at) = ((number + 1) & (self.shards.len() - 1), 0);
                 rounds += 1;
                 continue;
             }
-            let slot = shard.slot(at);
-            if slot.is_completed() && self.clock.is_over(now, slot.time) {
-                // What comes after it moves into this slot, which is visited again.
+            let entry = shard.entry(at);
+            if entry.is_completed() && self.clock.is_over(now, entry.time) {
+                // Another key moves into its position, which is visited again.
                 shard.remove(at);
                 self.length -= 1;
             } else {
@@ -277,23 +278,15 @@ impl ClaimIndex {
         before - self.length
     }
 
-    /// Inserts a slot where [`Shard::find`] said that it belongs. False if there is no room for it.
-    fn insert(&mut self, number: usize, at: usize, slot: Slot, now: u32) -> bool {
+    /// Inserts a key whose search, by [`Shard::find`], ended with `place`. False if there is no room for it.
+    fn insert(&mut self, number: usize, place: usize, entry: Entry, now: u32) -> bool {
         let shard = &mut self.shards[number];
-        let mut at = at;
-        if self.length >= self.max_keys {
-            if !shard.evict(slot.hash, now) {
-                return false;
-            }
-            self.length -= 1;
-            at = shard.place(slot.hash);
-        } else if shard.is_full() {
-            let capacity = shard.capacity();
-            shard.grow(number);
-            self.slots += shard.capacity() - capacity;
-            at = shard.place(slot.hash);
+        if self.length >= self.max_keys || shard.is_closed() {
+            return shard.replace(place, entry, now);
         }
-        shard.insert(at, slot);
+        let bytes = shard.bytes();
+        shard.insert(number, place, entry);
+        self.table_bytes += shard.bytes() - bytes;
         self.length += 1;
         true
     }
@@ -306,13 +299,13 @@ impl ClaimIndex {
         let hash = hash_of(row);
         let number = self.shard_of(hash);
         let at = self.shards[number].find(hash).ok()?;
-        self.shards[number].slot(at).is_held_by(owner).then_some((number, at))
+        self.shards[number].entry(at).is_held_by(owner).then_some((number, at))
     }
 
     fn known(&self, hash: u128, now: u32) -> Option<Fate> {
         let shard = &self.shards[self.shard_of(hash)];
-        let slot = shard.slot(shard.find(hash).ok()?);
-        (!(slot.is_completed() && self.clock.is_over(now, slot.time))).then(|| slot.fate())
+        let entry = shard.entry(shard.find(hash).ok()?);
+        (!(entry.is_completed() && self.clock.is_over(now, entry.time))).then(|| entry.fate())
     }
 
     #[inline]

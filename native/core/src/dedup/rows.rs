@@ -1,6 +1,6 @@
 //! The rows in which JavaScript reads what a claim found: the mirror of `ts/durability/claim-rows.ts`, which describes them.
 
-use super::slot::Fate;
+use super::entry::Fate;
 
 /// Words of a row.
 pub const CLAIM_WORDS: usize = 8;

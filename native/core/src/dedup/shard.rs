@@ -1,221 +1,233 @@
-//! One shard: an open-addressed table that is rebuilt as a whole when it grows.
+//! One shard: keys in the order in which they came, and a table of where they are.
 //!
-//! Robin Hood probing: along a chain of occupied slots, homes never go back. So a search for a key that is not there ends early, and removing
-//! moves the rest of the chain one slot back instead of leaving a tombstone.
+//! The keys lie one behind the other, without gaps: growing copies them and moves none about, and the oldest are found without a search. The table has two bytes for each place: six bits of a
+//! hash and the position of its key, so that thirty-two places fill a cache line and a search looks at no key but, mostly, the right one.
+//!
+//! What the table says are hints, and the keys decide. When a key is removed or gives way its place stays as it is, and costs the searches that come by one comparison; the table is made anew
+//! when too many of its places are taken.
 
-use super::slot::Slot;
+use super::entry::Entry;
 
-/// Of so many slots, so many are taken at most. Together with the growth by a quarter this gives 1.2 slots, 38.5 bytes, for each key.
-const LOAD: (usize, usize) = (100, 93);
-/// Slots of the smallest table.
-const FIRST_CAPACITY: usize = 8;
-/// Tables double up to so many slots, and then grow by a quarter.
-const QUARTERS_FROM: usize = 64;
+/// Bits of a place that are the position of a key; the others are of its hash.
+const POSITION_BITS: u32 = 10;
+const POSITION: u16 = (1 << POSITION_BITS) - 1;
+/// A place that is free. Its position is one that no key has.
+const FREE: u16 = u16::MAX;
+/// Keys of a shard at most.
+const MOST_KEYS: usize = POSITION as usize;
+/// Keys that there is room for at first.
+const FIRST_ROOM: usize = 8;
+/// Rooms double up to so many keys, and then grow by a fifth.
+const FIFTHS_FROM: usize = 16;
 /// Completed keys that are compared when one must give way.
-const CANDIDATES: usize = 16;
+const CANDIDATES: usize = 8;
 
-/// Slots of a cache line.
-const SLOTS_PER_LINE: usize = 64 / size_of::<Slot>();
-/// Cache lines that a search and an insertion mostly get by with.
-const LINES_AHEAD: usize = 4;
-
-/// A table of up to some thousand keys.
+/// Up to some hundred keys.
 #[derive(Debug, Default)]
 pub(super) struct Shard {
-    slots: Vec<Slot>,
-    length: usize,
+    entries: Vec<Entry>,
+    places: Vec<u16>,
+    /// Places that are taken, by keys that are gone too.
+    taken: usize,
+    /// Where the search for a key that gives way begins: behind the last one that did.
+    hand: usize,
 }
 
 impl Shard {
     #[inline]
-    pub fn capacity(&self) -> usize {
-        self.slots.len()
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Bytes of its tables.
+    #[inline]
+    pub fn bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<Entry>() + self.places.len() * size_of::<u16>()
     }
 
     #[inline]
-    pub fn slot(&self, at: usize) -> &Slot {
-        &self.slots[at]
+    pub fn entry(&self, at: usize) -> &Entry {
+        &self.entries[at]
     }
 
     #[inline]
-    pub fn slot_mut(&mut self, at: usize) -> &mut Slot {
-        &mut self.slots[at]
+    pub fn entry_mut(&mut self, at: usize) -> &mut Entry {
+        &mut self.entries[at]
     }
 
-    /// Loads what a search for the hash will look at first, so that the misses of several searches overlap. The result means nothing.
+    /// Loads what a search for the hash and an insertion look at first, so that the misses of several overlap. The result means nothing.
     #[inline]
     pub fn touch(&self, hash: u128) -> u32 {
-        let home = home(hash, self.slots.len());
-        let ahead = (0..LINES_AHEAD).filter_map(|line| self.slots.get(home + line * SLOTS_PER_LINE));
-        ahead.fold(0, |sum, slot| sum ^ slot.time)
+        let place = self.places.get(home(hash, self.places.len())).copied().unwrap_or(FREE);
+        let entry = self.entries.get(self.hand).or(self.entries.last());
+        u32::from(place) ^ entry.map_or(0, |entry| entry.time)
     }
 
-    /// Where the hash is, or else where it belongs.
+    /// Where the hash is, or else the free place of the table that its search ended with.
     #[inline]
     pub fn find(&self, hash: u128) -> Result<usize, usize> {
-        if self.slots.is_empty() {
-            return Err(0);
-        }
-        let mut at = home(hash, self.slots.len());
-        let mut distance = 0;
+        let mut place = home(hash, self.places.len());
+        let tag = tag(hash);
         loop {
-            let slot = &self.slots[at];
-            if slot.is_empty() {
-                return Err(at);
+            let Some(&hint) = self.places.get(place) else {
+                // Past the end, or without any table.
+                if self.places.is_empty() {
+                    return Err(0);
+                }
+                place = 0;
+                continue;
+            };
+            if hint == FREE {
+                return Err(place);
             }
-            if slot.hash == hash {
-                return Ok(at);
+            if hint & !POSITION == tag {
+                let at = usize::from(hint & POSITION);
+                if self.entries.get(at).is_some_and(|entry| entry.hash == hash) {
+                    return Ok(at);
+                }
             }
-            if self.distance(at) < distance {
-                return Err(at);
-            }
-            at = self.after(at);
-            distance += 1;
+            place += 1;
         }
     }
 
-    /// Whether another key needs a larger table.
+    /// Whether there can be no other key. Hashes would have to be chosen for that, or be far from random.
     #[inline]
-    pub fn is_full(&self) -> bool {
-        (self.length + 1) * LOAD.0 > self.slots.len() * LOAD.1
+    pub fn is_closed(&self) -> bool {
+        self.entries.len() == MOST_KEYS
     }
 
-    /// Grows. `number` is the shard's: shards differ by up to a quarter in the capacity that they begin to grow by quarters from, so that they do not all grow at about the same
-    /// time, and the memory for each key is the same however many there are.
-    pub fn grow(&mut self, number: usize) {
-        let capacity = self.slots.len();
-        self.rebuild(if capacity == 0 {
-            FIRST_CAPACITY
-        } else if capacity * 2 < QUARTERS_FROM {
-            capacity * 2
-        } else if capacity * 2 == QUARTERS_FROM {
-            QUARTERS_FROM + number % (QUARTERS_FROM / 4)
+    /// Adds a key whose search ended with the free place given. `number` is the shard's.
+    #[inline]
+    pub fn insert(&mut self, number: usize, place: usize, entry: Entry) {
+        let place = if self.entries.len() == self.entries.capacity() {
+            self.grow(number);
+            self.free_place(entry.hash)
         } else {
-            capacity + capacity / 4
-        });
+            self.place_for(place, entry.hash)
+        };
+        let at = self.entries.len();
+        self.entries.push(entry);
+        self.take(place, entry.hash, at);
     }
 
-    /// Gives memory back if the table is less than half full.
-    pub fn shrink(&mut self) {
-        let enough = self.length + self.length / 4 + FIRST_CAPACITY;
-        if self.length == 0 {
-            self.slots = Vec::new();
-        } else if self.length * 2 < self.slots.len() && enough < self.slots.len() {
-            self.rebuild(enough);
-        }
+    /// Puts a key whose search ended with the free place given where another one was: of the first completed keys behind the one that gave way last, the one that is oldest at `now`.
+    /// False if no key of the shard is completed.
+    pub fn replace(&mut self, place: usize, entry: Entry, now: u32) -> bool {
+        let Some(at) = self.oldest(now) else { return false };
+        let place = self.place_for(place, entry.hash);
+        self.entries[at] = entry;
+        self.hand = at + 1;
+        self.take(place, entry.hash, at);
+        true
     }
 
-    /// Puts a slot where [`Shard::find`] said that its hash belongs. The table must not be full.
-    pub fn insert(&mut self, at: usize, slot: Slot) {
-        let mut end = at;
-        while !self.slots[end].is_empty() {
-            end = self.after(end);
-        }
-        if end >= at {
-            self.slots.copy_within(at..end, at + 1);
-        } else {
-            let last = self.slots.len() - 1;
-            self.slots.copy_within(..end, 1);
-            self.slots[0] = self.slots[last];
-            self.slots.copy_within(at..last, at + 1);
-        }
-        self.slots[at] = slot;
-        self.length += 1;
-    }
-
-    /// Removes what is in a slot.
+    /// Removes a key. The last one takes its position.
     pub fn remove(&mut self, at: usize) {
-        let mut end = self.after(at);
-        while !self.slots[end].is_empty() && self.distance(end) > 0 {
-            end = self.after(end);
-        }
-        if end > at {
-            self.slots.copy_within(at + 1..end, at);
-        } else {
-            let last = self.slots.len() - 1;
-            self.slots.copy_within(at + 1.., at);
-            if end > 0 {
-                self.slots[last] = self.slots[0];
-                self.slots.copy_within(1..end, 0);
+        let last = self.entries.len() - 1;
+        if at != last {
+            let moved = self.entries[last].hash;
+            let hint = hint(moved, last);
+            let mut place = home(moved, self.places.len());
+            while self.places[place] != hint {
+                place = self.after(place);
             }
+            self.take_over(place, moved, at);
         }
-        let hole = if end == 0 { self.slots.len() - 1 } else { end - 1 };
-        self.slots[hole] = Slot::EMPTY;
-        self.length -= 1;
+        self.entries.swap_remove(at);
     }
 
-    /// Removes, of the first completed keys from where a hash belongs, the one that is oldest at `now`. False if no key of the shard is completed.
-    pub fn evict(&mut self, hash: u128, now: u32) -> bool {
+    /// Gives memory back if less than half of it is used.
+    pub fn shrink(&mut self) {
+        let len = self.entries.len();
+        let enough = len + len / 8 + FIRST_ROOM;
+        if len == 0 {
+            *self = Self::default();
+        } else if len * 2 < self.entries.capacity() && enough < self.entries.capacity() {
+            self.entries.shrink_to(enough);
+            self.rebuild();
+        }
+    }
+
+    fn oldest(&self, now: u32) -> Option<usize> {
+        let len = self.entries.len();
+        let start = if self.hand < len { self.hand } else { 0 };
         let mut oldest = None;
-        let mut candidates = 0;
-        let mut at = home(hash, self.slots.len());
-        for _ in 0..self.slots.len() {
-            let slot = &self.slots[at];
-            if slot.is_completed() {
-                let age = age(now, slot.time);
-                if oldest.is_none_or(|(_, most)| age > most) {
-                    oldest = Some((at, age));
-                }
-                candidates += 1;
-                if candidates == CANDIDATES {
-                    break;
-                }
-            }
-            at = self.after(at);
-        }
-        if let Some((at, _)) = oldest {
-            self.remove(at);
-        }
-        oldest.is_some()
-    }
-
-    /// Moves everything to a new table. Homes keep their order, nearly: so most slots are written one behind the other.
-    fn rebuild(&mut self, capacity: usize) {
-        let old = std::mem::replace(&mut self.slots, vec![Slot::EMPTY; capacity]);
-        self.length = 0;
-        // The end of the last chain may lie at the start of the table.
-        let wrapped = old.iter().zip(0..).take_while(|(slot, at)| !slot.is_empty() && home(slot.hash, old.len()) > *at);
-        let (end, rest) = old.split_at(wrapped.count());
-        let mut next = 0;
-        let mut last_home = 0;
-        for slot in rest.iter().chain(end).filter(|slot| !slot.is_empty()) {
-            let home = home(slot.hash, capacity);
-            let at = next.max(home);
-            if home >= last_home && at < capacity {
-                self.slots[at] = *slot;
-                self.length += 1;
-                (last_home, next) = (home, at + 1);
-            } else {
-                // Keys that had one home may come in either order.
-                self.insert(self.place(slot.hash), *slot);
-                if next < capacity && !self.slots[next].is_empty() {
-                    next += 1;
-                }
+        let completed = (start..len).chain(0..start).filter(|at| self.entries[*at].is_completed());
+        for at in completed.take(CANDIDATES) {
+            let age = age(now, self.entries[at].time);
+            if oldest.is_none_or(|(_, most)| age > most) {
+                oldest = Some((at, age));
             }
         }
+        oldest.map(|(at, _)| at)
     }
 
-    /// Where a hash that is not in the table belongs.
-    pub fn place(&self, hash: u128) -> usize {
-        let mut at = home(hash, self.slots.len());
-        let mut distance = 0;
-        while !self.slots[at].is_empty() && self.distance(at) >= distance {
-            at = self.after(at);
-            distance += 1;
+    /// Shards differ by up to a fifth in the room that they begin to grow by fifths from, so that they do not all grow at about the same time, and the memory for each key is the same however
+    /// many there are.
+    fn grow(&mut self, number: usize) {
+        let room = self.entries.capacity();
+        let more = if room < FIRST_ROOM {
+            FIRST_ROOM
+        } else if room * 2 < FIFTHS_FROM {
+            room * 2
+        } else if room < FIFTHS_FROM {
+            FIFTHS_FROM + number % (FIFTHS_FROM / 4)
+        } else {
+            (room + room / 5).min(MOST_KEYS)
+        };
+        self.entries.reserve_exact(more - self.entries.len());
+        self.rebuild();
+    }
+
+    /// Makes the table anew, for as many keys as there is room for: half as many places again.
+    fn rebuild(&mut self) {
+        let places = self.entries.capacity() * 3 / 2;
+        if self.places.len() == places {
+            self.places.fill(FREE);
+        } else {
+            self.places = vec![FREE; places];
         }
-        at
+        self.taken = self.entries.len();
+        for at in 0..self.entries.len() {
+            let hash = self.entries[at].hash;
+            let place = self.free_place(hash);
+            self.take_over(place, hash, at);
+        }
     }
 
-    /// How far behind its home the occupant of a slot is.
+    /// The free place that a search ended with, or another one if the table has to be made anew first: five in six places are taken at most.
     #[inline]
-    fn distance(&self, at: usize) -> usize {
-        let home = home(self.slots[at].hash, self.slots.len());
-        if at >= home { at - home } else { at + self.slots.len() - home }
+    fn place_for(&mut self, place: usize, hash: u128) -> usize {
+        if self.taken * 6 < self.places.len() * 5 {
+            return place;
+        }
+        self.rebuild();
+        self.free_place(hash)
+    }
+
+    /// Where the search for a hash that is not there ends.
+    fn free_place(&self, hash: u128) -> usize {
+        let mut place = home(hash, self.places.len());
+        while self.places[place] != FREE {
+            place = self.after(place);
+        }
+        place
     }
 
     #[inline]
-    fn after(&self, at: usize) -> usize {
-        if at + 1 == self.slots.len() { 0 } else { at + 1 }
+    fn take(&mut self, place: usize, hash: u128, at: usize) {
+        self.taken += 1;
+        self.take_over(place, hash, at);
+    }
+
+    #[inline]
+    fn take_over(&mut self, place: usize, hash: u128, at: usize) {
+        self.places[place] = hint(hash, at);
+    }
+
+    #[inline]
+    fn after(&self, place: usize) -> usize {
+        if place + 1 == self.places.len() { 0 } else { place + 1 }
     }
 }
 
@@ -225,10 +237,23 @@ pub(super) fn age(now: u32, time: u32) -> i32 {
     now.wrapping_sub(time).cast_signed()
 }
 
-/// The slot that a hash would have to itself: its second word, scaled to the capacity. Larger hashes have no smaller homes.
-#[expect(clippy::cast_possible_truncation, reason = "a word of the hash, and then a number below the capacity")]
+/// The place where the search for a hash begins: its second word, scaled to the number of places.
+#[expect(clippy::cast_possible_truncation, reason = "a word of the hash, and then a number below that of places")]
 #[inline]
-fn home(hash: u128, capacity: usize) -> usize {
+fn home(hash: u128, places: usize) -> usize {
     let word = (hash >> 32) as u32;
-    ((u64::from(word) * capacity as u64) >> 32) as usize
+    ((u64::from(word) * places as u64) >> 32) as usize
+}
+
+/// What a place says of the hash: bits of its third word.
+#[expect(clippy::cast_possible_truncation, reason = "bits of the hash")]
+#[inline]
+fn tag(hash: u128) -> u16 {
+    ((hash >> 64) as u16) << POSITION_BITS
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "below 2^10")]
+#[inline]
+fn hint(hash: u128, at: usize) -> u16 {
+    tag(hash) | at as u16
 }

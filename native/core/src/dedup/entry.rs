@@ -3,14 +3,13 @@
 /// `delivered_to` has 30 bits; what is more counts as this.
 const MOST_DELIVERIES: u32 = (1 << 30) - 1;
 const STATE_SHIFT: u32 = 30;
-const EMPTY: u32 = 0;
 const IN_FLIGHT: u32 = 1;
 const COMPLETED: u32 = 2;
 
 /// A key's hash and its fate in 32 bytes, so that two fill a cache line and none lies across one.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(32))]
-pub(super) struct Slot {
+pub(super) struct Entry {
     pub hash: u128,
     value: u64,
     /// State in the upper two bits, deliveries in the others.
@@ -26,20 +25,13 @@ pub(super) enum Fate {
     Completed { value: u64, delivered_to: u32 },
 }
 
-impl Slot {
-    pub const EMPTY: Self = Self { hash: 0, value: 0, fate: EMPTY, time: 0 };
-
+impl Entry {
     pub fn in_flight(hash: u128, owner: u64, time: u32) -> Self {
         Self { hash, value: owner, fate: IN_FLIGHT << STATE_SHIFT, time }
     }
 
     pub fn completed(hash: u128, value: u64, delivered_to: u32, time: u32) -> Self {
         Self { hash, value, fate: COMPLETED << STATE_SHIFT | delivered_to.min(MOST_DELIVERIES), time }
-    }
-
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.fate == EMPTY
     }
 
     #[inline]
@@ -52,7 +44,7 @@ impl Slot {
         self.fate >> STATE_SHIFT == IN_FLIGHT && self.value == owner
     }
 
-    /// The fate of a key in a slot that is not empty.
+    /// What became of the key.
     #[inline]
     pub fn fate(&self) -> Fate {
         if self.is_completed() {
