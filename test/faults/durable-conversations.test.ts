@@ -2,7 +2,10 @@ import { randomInt } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { createBus } from '../../ts/bus/index.ts'
 import { connect } from '../../ts/client/index.ts'
+import { Deferred } from '../../ts/deferred.ts'
+import { serve } from '../../ts/server/index.ts'
 import { temporaryDirectory } from './durable-fixture.ts'
 import { DurableServer } from './durable-server.ts'
 import { Relay } from './kills/relay.ts'
@@ -100,4 +103,89 @@ describe(`kill -9 of a server with durable conversations, seed ${SEED}`, () => {
     for (const [order, shipped] of some) expect(await ask(order.slice(0, order.lastIndexOf('-')), order)).toBe(shipped)
     expect((await readFile(effectsFile, 'utf8')).trim().split('\n')).toHaveLength(lines.length)
   }, 120_000)
+})
+
+describe('a server with durable conversations that was killed', () => {
+  it('has them back as they were: phase, history, deadline, and what is not answered', async () => {
+    const dataDir = join(await temporaryDirectory(), 'data')
+    const relay = await Relay.open()
+    onTestFinished(() => relay.close())
+    const killed = new DurableServer({ dataDir })
+    onTestFinished(() => killed.kill())
+    relay.lead(await killed.listening)
+    const bus = await connect(relay.url, { reconnect: { baseMs: 5, maxMs: 50 } })
+    onTestFinished(() => bus.close())
+
+    const stuck = new Deferred<void>()
+    const responder = bus.respond('order', async (request, { step }) => {
+      const charged = await step('charge', () => `charged ${request}`)
+      if (request !== 'shipped') {
+        stuck.resolve()
+        await new Promise(() => {})
+      }
+      return charged
+    })
+    await responder.ready()
+    const open = (key: string, options = {}) => bus.converse('order', { durable: true, key, ...options })
+    const [before, idle, closed] = [Date.now(), await open('idle'), await open('closed')]
+    const active = await open('active', { deadlineMs: 60_000 })
+    expect(await active.request('shipped', { requestId: 'first' })).toBe('charged shipped')
+    expect(await closed.request('shipped', { requestId: 'first' })).toBe('charged shipped')
+    await closed.close()
+    const pending = active.request('stuck', { requestId: 'second', timeoutMs: 20_000 })
+    pending.catch(() => undefined)
+    await stuck.promise
+    const after = Date.now()
+    await responder.close()
+    await killed.kill()
+    relay.cut()
+
+    const revived = await createBus({ dataDir, conversationHistory: 16 })
+    onTestFinished(() => revived.close())
+    const views = new Map(revived.conversations().map((view) => [view.key, view]))
+    expect([...views.keys()].sort()).toEqual(['active', 'idle'])
+    expect(views.get('idle')).toMatchObject({
+      subject: 'order',
+      phase: 'created',
+      deadline: null,
+      pending: 0,
+      history: [],
+    })
+    const view = views.get('active')
+    expect(view).toMatchObject({ subject: 'order', phase: 'active', pending: 1, participant: null })
+    expect(view?.history.map(({ is, attempt }) => [is, attempt])).toEqual([
+      ['request', 1],
+      ['reply', 1],
+      ['request', 1],
+    ])
+    // When things happened, and when it fails, is as it was before the kill.
+    for (const at of [
+      view?.openedAt,
+      (view?.deadline ?? 0) - 60_000,
+      ...(view?.history.map((event) => event.at) ?? []),
+    ]) {
+      expect(at).toBeGreaterThanOrEqual(before - 1)
+      expect(at).toBeLessThanOrEqual(after + 1)
+    }
+
+    const attempts: number[] = []
+    revived.respond('order', async (_request, { step, attempt }) => {
+      attempts.push(attempt)
+      return await step('charge', () => 'charged again')
+    })
+    const server = await serve(revived, { port: 0 })
+    onTestFinished(() => server.close())
+    relay.lead(server.address.port)
+    expect(await pending).toBe('charged stuck')
+    expect(attempts).toEqual([2])
+    expect(await active.request('repeated', { requestId: 'first' })).toBe('charged shipped')
+    expect(await (await open('closed')).request('repeated', { requestId: 'first' })).toBe('charged shipped')
+    expect(await idle.request('new')).toBe('charged again')
+    const now = revived.conversations().find(({ key }) => key === 'active')
+    expect(now).toMatchObject({ phase: 'active', pending: 0, deadline: view?.deadline })
+    expect(now?.history.map(({ is, attempt }) => `${is} ${attempt}`)).toEqual([
+      ...['request 1', 'reply 1', 'request 1'],
+      ...['joined 0', 'request 2', 'reply 2'],
+    ])
+  })
 })
