@@ -244,4 +244,46 @@ export function durableConversingTests(setup: Setup): void {
     await failure(() => ephemeral.request(1, { requestId: 'r' }), 'INVALID_ARGUMENT')
     await failure(() => asker.converse('order', { key: 'o-1' }), 'INVALID_ARGUMENT')
   })
+
+  it('record the steps of a generator that only returns, and take an answer in parts for a failure', async () => {
+    const { asker, answerer } = await life()
+    let runs = 0
+    await respond(answerer, async function* (value, { step, attempt }) {
+      const charged = await step('charge', () => ++runs)
+      if (value === 'parts') yield charged
+      return [charged, attempt]
+    })
+    const conversation = await open(asker)
+    expect(await conversation.request('one')).toEqual([1, 1])
+    await failure(() => conversation.request('parts'), 'RESPONDER_FAILED')
+    // Where nothing is durable a step simply runs.
+    const parts: unknown[] = []
+    for await (const part of asker.stream('order', 'parts')) parts.push(part)
+    expect(parts).toEqual([3, [3, 1]])
+  })
+
+  it('take the answers of workers too, whose work has attempts and no steps', async () => {
+    const { asker, answerer, backing } = await life()
+    const dying = await backing.bus()
+    const begun = deferred()
+    const options = { identity: 'first', taskQueue: 'order' }
+    const first = dying.worker.register(options, () => {
+      begun.resolve()
+      return never()
+    })
+    await first.ready()
+    const conversation = await open(asker)
+    const asked = conversation.request('book', { requestId: 'r', timeoutMs: 20_000 })
+    await begun.promise
+    const second = answerer.worker.register({ ...options, identity: 'second' }, (work, context) => [
+      work,
+      context.attempt,
+      'step' in context,
+    ])
+    await second.ready()
+    backing.crash(dying, first)
+    expect(await asked).toEqual(['book', 2, false])
+    await second.close()
+    expect(await conversation.request('again', { requestId: 'r' })).toEqual(['book', 2, false])
+  })
 }

@@ -63,7 +63,7 @@ export interface WorkerOptions {
  */
 export type WorkHandler<Work = unknown> = (work: Work, context: WorkContext) => unknown
 
-/** What a worker knows about its work beside its value. */
+/** What a worker knows about its work beside its value. It has no steps, in durable conversations either: whoever wants them kept answers with `respond`. */
 export interface WorkContext {
   /** What the work was asked under. Without the extension `WORK`: the task queue. */
   readonly subject: string
