@@ -211,7 +211,7 @@ describe.skipIf(NO_SHIM !== null)(`power that fails, seed ${SEED}${where}`, () =
       const requests = promises.steps.filter((promise) => promise.at <= at).map(({ request }) => request)
       promises.verify(await look(directory, keys, requests), at)
     }
-  })
+  }, 120_000)
 
   it('does not take what the next process was believed to have: it syncs what the one before it had only written', async () => {
     const disk = await Disk.make()
