@@ -108,7 +108,7 @@ export interface StoreStats {
  * atomic writes, typed keys, scans of keys, watching).
  *
  * All methods throw or reject with LiminalError: `CLOSED`; `INVALID_ARGUMENT` before anything changes; `STORE_FULL` and `STORE_FAILED` (both retryable: nothing of the write was
- * kept, the store goes on); `STORE_CORRUPT`, which names what is damaged.
+ * kept, the store goes on); `STORE_FAILED` that is not retryable: nothing is written any more, and what became of the last writes is known once the store is opened anew; `STORE_CORRUPT`, which names what is damaged.
  */
 export interface EventStore extends AsyncDisposable {
   /**
