@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { cp, mkdir, rm, writeFile } from 'node:fs/promises'
+import { cp, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -136,17 +136,16 @@ class Promises {
   }
 }
 
-/** A copy of the directory as the disk has it when the power fails after so much. */
-async function cutAt(disk: Disk, at: number, random: Random | null): Promise<string> {
+/** A copy of the directory as the disk has it when the power fails after so much: these files of it. */
+async function cutAt(disk: Disk, at: number, random: Random | null, files: readonly string[]): Promise<string> {
   const directory = join(await temporaryDirectory(), 'data')
   await cp(disk.directory, directory, { recursive: true })
   for (const file of [STRICT, RELAXED]) {
     const path = join(directory, file)
-    const image = disk.platter.image(file, at, random)
+    const image = files.includes(file) ? disk.platter.image(file, at, random) : null
     await rm(`${path}-lock`, { force: true })
-    if (image.length > 0) await writeFile(path, image)
+    if (image !== null && image.length > 0) await writeFile(path, image)
     else await rm(dirname(path), { recursive: true, force: true })
-    if (file === STRICT) await mkdir(dirname(path), { recursive: true })
   }
   return directory
 }
@@ -206,7 +205,8 @@ describe.skipIf(NO_SHIM !== null)(`power that fails, seed ${SEED}${where}`, () =
     const look = reader()
     for (let cut = 0; cut < CUTS; cut++) {
       const at = start + random(promises.now - start + 1)
-      const directory = await cutAt(disk, at, random)
+      // The other store is not looked at every time, which is most of the work.
+      const directory = await cutAt(disk, at, random, cut % 4 === 0 ? [STRICT, RELAXED] : [STRICT])
       const keys = promises.acknowledged.filter((promise) => promise.at <= at).map(({ key }) => key)
       const requests = promises.steps.filter((promise) => promise.at <= at).map(({ request }) => request)
       promises.verify(await look(directory, keys, requests), at)
@@ -238,7 +238,7 @@ describe.skipIf(NO_SHIM !== null)(`power that fails, seed ${SEED}${where}`, () =
     const bus = await connect(await server.url(), { reconnect: false })
     onTestFinished(() => bus.close())
     expect(await bus.channel('strict').publish('order', key)).toMatchObject({ position: 1n, duplicate: true })
-    const found = await reader()(await cutAt(disk, disk.platter.length, null), [], [])
+    const found = await reader()(await cutAt(disk, disk.platter.length, null, [STRICT]), [], [])
     expect(found.log).toEqual(['"first"', '"order"'])
   })
 })
