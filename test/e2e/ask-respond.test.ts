@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { Cli, liminal, startResponder, startServer } from './cli.ts'
+import { Cli, liminal, sharedServer, startResponder } from './cli.ts'
 import { HangingCommand } from './hanging-command.ts'
 
 describe('liminal ask and respond', () => {
+  const shared = sharedServer()
+
   it('reply with the request, untouched', async () => {
-    const { url } = await startServer()
+    const url = shared()
     await startResponder(url, 'mirror', '--echo')
     const { code, stdout } = await liminal(['ask', 'mirror', '{"b": 1.0, "a": "é"}', '--url', url])
     expect({ code, stdout }).toEqual({ code: 0, stdout: '{"b": 1.0, "a": "é"}\n' })
@@ -13,7 +15,7 @@ describe('liminal ask and respond', () => {
   })
 
   it('reply with what a command makes of the request', async () => {
-    const { url } = await startServer()
+    const url = shared()
     const script = 'const {a, b} = JSON.parse(require("fs").readFileSync(0)); console.log(a + b)'
     await startResponder(url, 'sum', '--exec', `'${process.execPath}' -e '${script}'`)
     expect((await liminal(['ask', 'sum', '{"a":2,"b":3}', '--url', url])).stdout).toBe('5\n')
@@ -23,20 +25,20 @@ describe('liminal ask and respond', () => {
   })
 
   it('reply always the same', async () => {
-    const { url } = await startServer()
+    const url = shared()
     await startResponder(url, 'fixed', '--reply', '{"ok": true}')
     expect((await liminal(['ask', 'fixed', '1', '--url', url])).stdout).toBe('{"ok": true}\n')
   })
 
   it('fail where nobody answers: exit code 1', async () => {
-    const { url } = await startServer()
+    const url = shared()
     const { code, stderr } = await liminal(['ask', 'nobody', '1', '--url', url, '--json'])
     expect(code).toBe(1)
     expect(JSON.parse(stderr).error).toMatchObject({ code: 'NO_RESPONDER', retryable: true })
   })
 
   it('give up in time with exit code 4, and kill the command that nobody waits for', async () => {
-    const { url } = await startServer()
+    const url = shared()
     const command = await HangingCommand.create()
     await startResponder(url, 'slow', '--exec', command.line)
     const asker = new Cli(['ask', 'slow', '1', '--url', url, '--timeout', '3000'])
@@ -48,10 +50,10 @@ describe('liminal ask and respond', () => {
   })
 
   it('kill the command when the asker is interrupted', async () => {
-    const { url } = await startServer()
+    const url = shared()
     const command = await HangingCommand.create()
-    await startResponder(url, 'slow', '--exec', command.line)
-    const asker = new Cli(['ask', 'slow', '1', '--url', url, '--timeout', '60000'])
+    await startResponder(url, 'interrupted', '--exec', command.line)
+    const asker = new Cli(['ask', 'interrupted', '1', '--url', url, '--timeout', '60000'])
     await command.started
     asker.signal('SIGINT')
     expect((await asker.exited()).code).toBe(130)
@@ -60,10 +62,10 @@ describe('liminal ask and respond', () => {
   })
 
   it('withdraw a responder by a signal with exit code 0', async () => {
-    const { url } = await startServer()
-    const responder = await startResponder(url, 'mirror', '--echo')
+    const url = shared()
+    const responder = await startResponder(url, 'withdrawn', '--echo')
     responder.signal('SIGTERM')
     expect(await responder.exited()).toEqual({ code: 0, signal: null })
-    expect((await liminal(['ask', 'mirror', '1', '--url', url])).stderr).toContain('NO_RESPONDER: ')
+    expect((await liminal(['ask', 'withdrawn', '1', '--url', url])).stderr).toContain('NO_RESPONDER: ')
   })
 })

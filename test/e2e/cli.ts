@@ -2,7 +2,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { afterEach } from 'vitest'
+import { afterAll, afterEach, beforeAll } from 'vitest'
 import { codecInfo } from '../../ts/codec/index.ts'
 
 /** The built command. */
@@ -161,6 +161,22 @@ export async function startServer(...args: readonly string[]): Promise<{ readonl
   const server = new Cli(['serve', '--port', '0', '--json', ...args])
   const { listening } = JSON.parse(await server.printed(/^\{"listening":/))
   return { server, url: listening.url }
+}
+
+/** A server for all tests of a file, each of which has names of its own on it. Returns its URL, once the tests run. */
+export function sharedServer(...args: readonly string[]): () => string {
+  let shared: { readonly server: Cli; readonly url: string } | null = null
+  beforeAll(async () => {
+    shared = await startServer(...args)
+    running.delete(shared.server)
+  })
+  afterAll(async () => {
+    await shared?.server.kill()
+  })
+  return () => {
+    if (shared === null) throw new Error('The server of this file has not started.')
+    return shared.url
+  }
 }
 
 /** Starts a subscriber and resolves once it is subscribed. */

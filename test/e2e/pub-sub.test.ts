@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { Cli, liminal, startServer, startSub } from './cli.ts'
+import { Cli, liminal, sharedServer, startServer, startSub } from './cli.ts'
 
 /** JSON lines of different lengths and spellings, as other programs write them. */
 function jsonLines(count: number): Buffer {
@@ -17,9 +17,11 @@ function jsonLines(count: number): Buffer {
 }
 
 describe('liminal pub and sub', () => {
+  const shared = sharedServer('--create-channels')
+
   it('carry 200,000 JSON lines from one process to another, byte for byte', async () => {
-    const { url } = await startServer('--channel', 'orders')
-    const sub = new Cli(['sub', 'orders', '--ndjson', '--count', '200000', '--url', url], { unread: true })
+    const url = shared()
+    const sub = new Cli(['sub', 'lines', '--ndjson', '--count', '200000', '--url', url], { unread: true })
     const hash = createHash('sha256')
     let received = 0
     sub.stdoutStream.on('data', (chunk: Buffer) => {
@@ -27,9 +29,9 @@ describe('liminal pub and sub', () => {
       hash.update(chunk)
     })
     const ended = once(sub.stdoutStream, 'end')
-    await sub.noted(/^subscribed to orders$/)
+    await sub.noted(/^subscribed to lines$/)
     const input = jsonLines(200_000)
-    const pub = await liminal(['pub', 'orders', '--ndjson', '--url', url, '--json'], { input })
+    const pub = await liminal(['pub', 'lines', '--ndjson', '--url', url, '--json'], { input })
     expect(pub.stderr).toBe('')
     expect(pub.code).toBe(0)
     expect(JSON.parse(pub.stdout)).toMatchObject({ published: 200_000, delivered: 200_000, duplicates: 0 })
@@ -40,10 +42,10 @@ describe('liminal pub and sub', () => {
   })
 
   it('name the line that is refused, after all before it were published', async () => {
-    const { url } = await startServer('--channel', 'orders')
-    const sub = await startSub(url, 'orders', '--ndjson', '--count', '2')
+    const url = shared()
+    const sub = await startSub(url, 'refused', '--ndjson', '--count', '2')
     const input = '{"id":1}\n\n{"id":2}\n{"id":\n{"id":4}\n'
-    const { code, stderr } = await liminal(['pub', 'orders', '--ndjson', '--url', url, '--json'], { input })
+    const { code, stderr } = await liminal(['pub', 'refused', '--ndjson', '--url', url, '--json'], { input })
     expect(code).toBe(1)
     expect(JSON.parse(stderr).error).toMatchObject({ code: 'PAYLOAD_INVALID', line: 4 })
     expect(await sub.exited()).toEqual({ code: 0, signal: null })
@@ -51,8 +53,8 @@ describe('liminal pub and sub', () => {
   })
 
   it('end with the refused line although more input may come', async () => {
-    const { url } = await startServer('--channel', 'orders')
-    const pub = new Cli(['pub', 'orders', '--ndjson', '--url', url])
+    const url = shared()
+    const pub = new Cli(['pub', 'endless', '--ndjson', '--url', url])
     pub.stdin.write('1\nnonsense\n')
     expect((await pub.exited()).code).toBe(1)
     expect(pub.stderr).toContain('PAYLOAD_INVALID: line 2: ')
@@ -84,31 +86,31 @@ describe('liminal pub and sub', () => {
   })
 
   it('publish a repeated key once', async () => {
-    const { url } = await startServer('--channel', 'orders')
-    const sub = await startSub(url, 'orders', '--ndjson', '--count', '3')
+    const url = shared()
+    const sub = await startSub(url, 'keyed', '--ndjson', '--count', '3')
     const input = '{"key":"a","n":1}\n{"key":"b","n":2}\n{"key":"a","n":3}\n'
-    const lines = await liminal(['pub', 'orders', '--ndjson', '--key-field', 'key', '--url', url, '--json'], { input })
+    const lines = await liminal(['pub', 'keyed', '--ndjson', '--key-field', 'key', '--url', url, '--json'], { input })
     expect(JSON.parse(lines.stdout)).toMatchObject({ published: 3, duplicates: 1 })
-    const again = await liminal(['pub', 'orders', '--key', 'b', '9', '--url', url, '--json'])
+    const again = await liminal(['pub', 'keyed', '--key', 'b', '9', '--url', url, '--json'])
     expect(JSON.parse(again.stdout)).toMatchObject({ duplicate: true })
-    await liminal(['pub', 'orders', '0', '--url', url])
+    await liminal(['pub', 'keyed', '0', '--url', url])
     await sub.exited()
     expect(sub.stdout).toBe('{"key":"a","n":1}\n{"key":"b","n":2}\n0\n')
   })
 
   it('want a key where --key-field says there is one', async () => {
-    const { url } = await startServer('--channel', 'orders')
+    const url = shared()
     const input = '{"id":"a"}\n{}\n'
-    const { code, stderr } = await liminal(['pub', 'orders', '--ndjson', '--key-field', 'id', '--url', url], { input })
+    const { code, stderr } = await liminal(['pub', 'keyless', '--ndjson', '--key-field', 'id', '--url', url], { input })
     expect(code).toBe(1)
     expect(stderr).toContain('line 2: the field "id"')
   })
 
   it('publish without receipts, and lose nothing', async () => {
-    const { url } = await startServer('--channel', 'orders')
-    const sub = await startSub(url, 'orders', '--ndjson', '--count', '5000')
+    const url = shared()
+    const sub = await startSub(url, 'unacknowledged', '--ndjson', '--count', '5000')
     const input = jsonLines(5_000)
-    const pub = await liminal(['pub', 'orders', '--ndjson', '--send', '--url', url, '--json'], { input })
+    const pub = await liminal(['pub', 'unacknowledged', '--ndjson', '--send', '--url', url, '--json'], { input })
     expect(pub.code).toBe(0)
     expect(JSON.parse(pub.stdout)).toMatchObject({ published: 5_000 })
     expect((await sub.exited()).code).toBe(0)
@@ -134,7 +136,7 @@ describe('liminal pub and sub', () => {
   })
 
   it('carry text, bytes and several values in order', async () => {
-    const { url } = await startServer('--channel', 'notes')
+    const url = shared()
     const sub = await startSub(url, 'notes', '--json', '--count', '4')
     expect((await liminal(['pub', 'notes', '--text', 'a "b"', '--url', url])).code).toBe(0)
     expect((await liminal(['pub', 'notes', '1', '[2]', '--url', url])).stdout.split('\n')).toHaveLength(3)
@@ -160,30 +162,30 @@ describe('liminal pub and sub', () => {
   })
 
   it('keep JSON over several lines on one line', async () => {
-    const { url } = await startServer('--channel', 'orders')
-    const sub = await startSub(url, 'orders', '--ndjson', '--count', '1')
-    await liminal(['pub', 'orders', '{\n  "id": 1\n}', '--url', url])
+    const url = shared()
+    const sub = await startSub(url, 'folded', '--ndjson', '--count', '1')
+    await liminal(['pub', 'folded', '{\n  "id": 1\n}', '--url', url])
     await sub.exited()
     expect(sub.stdout).toBe('{   "id": 1 }\n')
   })
 
   it('end with exit code 4 when too little comes in time', async () => {
-    const { url } = await startServer('--channel', 'orders')
-    const { code, stderr } = await liminal(['sub', 'orders', '--count', '1', '--timeout', '50', '--url', url])
+    const url = shared()
+    const { code, stderr } = await liminal(['sub', 'quiet', '--count', '1', '--timeout', '50', '--url', url])
     expect(code).toBe(4)
     expect(stderr).toContain('TIMEOUT: ')
   })
 
   it('end with 130 by SIGINT and 143 by SIGTERM', async () => {
-    const { url } = await startServer('--channel', 'orders')
-    const first = await startSub(url, 'orders')
+    const url = shared()
+    const first = await startSub(url, 'interrupted')
     first.signal('SIGINT')
     expect(await first.exited()).toEqual({ code: 130, signal: null })
-    const second = await startSub(url, 'orders')
+    const second = await startSub(url, 'interrupted')
     second.signal('SIGTERM')
     expect(await second.exited()).toEqual({ code: 143, signal: null })
-    const pub = new Cli(['pub', 'orders', '--ndjson', '--url', url])
-    const third = await startSub(url, 'orders')
+    const pub = new Cli(['pub', 'interrupted', '--ndjson', '--url', url])
+    const third = await startSub(url, 'interrupted')
     pub.stdin.write('1\n')
     await third.printed(/^1$/)
     pub.signal('SIGINT')
@@ -191,14 +193,14 @@ describe('liminal pub and sub', () => {
   })
 
   it('end quietly when nobody reads the output any more', async () => {
-    const { url } = await startServer('--channel', 'orders')
-    const sub = new Cli(['sub', 'orders', '--url', url], { unread: true })
+    const url = shared()
+    const sub = new Cli(['sub', 'unread', '--url', url], { unread: true })
     await sub.noted(/^subscribed/)
     sub.stdoutStream.destroy()
     const input = jsonLines(2_000)
-    expect((await liminal(['pub', 'orders', '--ndjson', '--url', url], { input })).code).toBe(0)
+    expect((await liminal(['pub', 'unread', '--ndjson', '--url', url], { input })).code).toBe(0)
     expect(await sub.exited()).toEqual({ code: 0, signal: null })
-    expect(sub.stderr).toBe('subscribed to orders\n')
+    expect(sub.stderr).toBe('subscribed to unread\n')
   })
 
   it('cannot reach a server that is not there: exit code 3', async () => {

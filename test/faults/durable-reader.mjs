@@ -1,5 +1,5 @@
 // Opens a data directory and reads the whole log of `orders`, from the built package: a file that was damaged may take the process with it. Prints one line of JSON: `{ values }`, or `{ failed }`.
-import { createBus } from '../../dist/index.js'
+import { createBus } from '../../dist/bus/index.js'
 
 const [dataDir] = process.argv.slice(2)
 try {

@@ -2,7 +2,7 @@
 // With a file as second argument it answers the subject `order` in three steps, and writes a line there for what each of them does.
 import { randomUUID } from 'node:crypto'
 import { appendFileSync } from 'node:fs'
-import { createServer } from '../../dist/index.js'
+import { createServer } from '../../dist/server/index.js'
 
 const [options, effects] = process.argv.slice(2)
 try {

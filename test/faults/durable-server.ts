@@ -7,7 +7,7 @@ import type { BusOptions } from '../../ts/bus/index.ts'
 import type { ServerOptions } from '../../ts/server/index.ts'
 
 const PROGRAM = fileURLToPath(new URL('./durable-server.mjs', import.meta.url))
-const BUILT = new URL('../../dist/index.js', import.meta.url)
+const BUILT = new URL('../../dist/server/index.js', import.meta.url)
 
 /** Why a server did not start, in its own words. */
 export interface Refusal {
@@ -37,7 +37,7 @@ export class DurableServer {
   /** Starts a process. @param options for `createServer`, without functions. */
   constructor(options: BusOptions & ServerOptions, program: ServerProcessOptions = {}) {
     const { wrapper = [], nodeOptions = [], environment = {}, arguments: more = [] } = program
-    if (!existsSync(BUILT)) throw new Error('dist/index.js is missing: run `npm run build` first')
+    if (!existsSync(BUILT)) throw new Error('dist/server/index.js is missing: run `npm run build` first')
     const [command, ...args] = [...wrapper, process.execPath, ...nodeOptions, PROGRAM, JSON.stringify(options), ...more]
     this.#child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...environment } })
     // One that is killed breaks its pipes.
