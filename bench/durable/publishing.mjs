@@ -3,6 +3,7 @@ import { Child } from './process.mjs'
 import { medians } from './statistics.mjs'
 import { SYSTEMS } from './systems/index.mjs'
 
+/** Or as long as is measured, if that is less. */
 const WARM_UP_SECONDS = 0.5
 
 /**
@@ -37,7 +38,7 @@ async function publishAndReadBack({ system, directory, inFlight, seconds }) {
   try {
     const url = server === null ? null : (await server.ask({ is: 'serve', directory })).url
     await publisher.ask({ is: 'open', system, directory, url })
-    await publisher.ask({ is: 'phase', inFlight, seconds: WARM_UP_SECONDS })
+    await publisher.ask({ is: 'phase', inFlight, seconds: Math.min(WARM_UP_SECONDS, seconds) })
     const before = await server?.ask({ is: 'usage' })
     const phase = await publisher.ask({ is: 'phase', inFlight, seconds })
     const after = await server?.ask({ is: 'usage' })
