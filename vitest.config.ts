@@ -10,8 +10,8 @@ export default defineConfig({
     maxWorkers: 2,
     sequence: { sequencer: LongestFirst },
     // Tests wait for events. The limit only ends a test that would wait for ever, also on a machine that is busy with other things.
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     reporters: reporters(),
     projects: [
       { extends: true, test: { name: 'alone', include: ALONE } },

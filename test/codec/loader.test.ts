@@ -1,5 +1,15 @@
 import { execFile } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -13,17 +23,19 @@ const platform = hostPlatform()
 const packageName = `liminal-bus-${platform}`
 const addonFile = `liminal-bus.${platform}.node`
 const { file: builtAddon } = loadAddon()
+if (!existsSync(join(root, 'dist/codec/index.js')))
+  throw new Error('dist/codec/index.js is missing: run `npm run build` first')
 
 const PROBE = `
 import { Worker } from 'node:worker_threads'
-const warnings: unknown[] = []
+const warnings = []
 process.on('warning', ({ name, message, ...rest }) => {
   if (name === 'LiminalWarning') warnings.push({ name, message, ...rest })
 })
-const causes = (error: unknown): string[] => (error instanceof Error ? [error.message, ...causes(error.cause)] : [])
+const causes = (error) => (error instanceof Error ? [error.message, ...causes(error.cause)] : [])
 try {
-  const { codecInfo, codec, nativeCodec } = await import('./ts/codec/index.ts')
-  await import('./ts/codec/index.ts')
+  const { codecInfo, codec, nativeCodec } = await import('./dist/codec/index.js')
+  await import('./dist/codec/index.js')
   const worker = new Worker(new URL('./worker.mjs', import.meta.url))
   const again = await new Promise((resolve, reject) => worker.on('exit', resolve).on('error', reject))
   const answer = { info: codecInfo(), name: codec.name, native: nativeCodec?.name ?? null, again, warnings }
@@ -35,9 +47,7 @@ try {
 `
 
 const WORKER = `
-import { register } from 'tsx/esm/api'
-register()
-await import('./ts/codec/index.ts')
+import './dist/codec/index.js'
 `
 
 interface Answer {
@@ -54,18 +64,16 @@ afterEach(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
 })
 
-/** A copy of the package's sources as they lie on a machine: no addon yet, dependencies by link. */
+/** A copy of the built package as it lies on a machine, as far as it is needed here: no addon yet, dependencies by link. */
 function install(): string {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'liminal-loader-')))
   folders.push(folder)
-  for (const part of ['package.json', 'ts/errors.ts', 'ts/protocol', 'ts/codec']) {
+  for (const part of ['package.json', 'dist/errors.js', 'dist/protocol', 'dist/codec']) {
     cpSync(join(root, part), join(folder, part), { recursive: true })
   }
   mkdirSync(join(folder, 'node_modules'))
-  for (const name of ['tsx', 'canonicalize']) {
-    symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name), 'junction')
-  }
-  writeFileSync(join(folder, 'probe.mts'), PROBE)
+  symlinkSync(join(root, 'node_modules/canonicalize'), join(folder, 'node_modules/canonicalize'), 'junction')
+  writeFileSync(join(folder, 'probe.mjs'), PROBE)
   writeFileSync(join(folder, 'worker.mjs'), WORKER)
   return folder
 }
@@ -87,7 +95,7 @@ function probe(folder: string, forced?: string): Promise<{ answer: Answer; stder
   const { LIMINAL_CODEC: _inherited, NODE_OPTIONS: _options, ...env } = process.env
   const options = { cwd: folder, env: forced === undefined ? env : { ...env, LIMINAL_CODEC: forced } }
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, ['--import', 'tsx', 'probe.mts'], options, (error, stdout, stderr) => {
+    execFile(process.execPath, ['probe.mjs'], options, (error, stdout, stderr) => {
       if (error !== null) reject(error)
       else resolve({ answer: JSON.parse(stdout), stderr })
     })

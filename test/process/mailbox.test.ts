@@ -198,9 +198,10 @@ describe('processes that never rest', () => {
     one.send(0)
     await new Promise((resolve) => setTimeout(resolve, 1))
     const untilTimer = rounds
-    await new Promise((resolve) => setImmediate(resolve))
-    expect(rounds).toBeGreaterThan(untilTimer)
-    expect(untilTimer).toBeGreaterThan(100)
+    expect(untilTimer).toBeGreaterThan(0)
+    // They still go on, and do a good deal of work in each turn of the loop.
+    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve))
+    expect(rounds - untilTimer).toBeGreaterThan(100)
     processes.close()
   })
 
