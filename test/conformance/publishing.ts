@@ -42,7 +42,8 @@ export function publishingTests(setup: Setup): void {
       const all = deferred()
       const take = (sequence: bigint): void => {
         received++
-        expect(sequence).toBe(BigInt(received))
+        // Most of the time of this test would be in `expect`.
+        if (sequence !== BigInt(received)) expect(sequence).toBe(BigInt(received))
         if (received === count) all.resolve()
       }
       if (form === 'handler') {

@@ -220,7 +220,9 @@ describe('replay', () => {
     const readers = [0n, 1n, 1_000n, 1_999n].map(async (position) => {
       let due = position
       for await (const delivery of orders.subscribe({ from: { position } })) {
-        expect(delivery.position).toBe(due++)
+        // Most of the time of this test would be in `expect`.
+        if (delivery.position !== due) expect(delivery.position).toBe(due)
+        due++
         if (due === 20_000n) break
       }
     })
