@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { liminal, startServer } from './cli.ts'
+import { liminal, sharedServer } from './cli.ts'
 
 const REPORT = {
   messages: 5_000,
@@ -21,6 +21,8 @@ function check(expected: number) {
 }
 
 describe('liminal bench', () => {
+  const shared = sharedServer('--channel', 'load')
+
   it.each([
     ['acknowledged', []],
     ['unacknowledged', ['--unacknowledged']],
@@ -58,7 +60,7 @@ describe('liminal bench', () => {
   })
 
   it('measures a server that runs already, whose CPU it cannot know', async () => {
-    const { url } = await startServer('--channel', 'load')
+    const url = shared()
     const args = ['bench', 'pubsub', '--messages', '500', '--channel', 'load', '--url', url]
     const { code, stdout } = await liminal([...args, '--json'])
     expect(code).toBe(0)
@@ -69,7 +71,7 @@ describe('liminal bench', () => {
   })
 
   it('says why a server does not take part', async () => {
-    const { url } = await startServer()
+    const url = shared()
     const { code, stderr } = await liminal(['bench', 'pubsub', '--messages', '500', '--url', url])
     expect(code).toBe(1)
     expect(stderr).toMatch(/^CHANNEL_NOT_FOUND: subscriber 1: /)
