@@ -7,7 +7,8 @@ export default defineConfig({
   test: {
     // Real processes, sockets and addons: what crashes takes one process along and not the run.
     pool: 'forks',
-    maxWorkers: 2,
+    // Two cores, and a file that waits for its processes, sockets or disk leaves one of them to a third.
+    maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
     // Tests wait for events. The limit only ends a test that would wait for ever, also on a machine that is busy with other things.
     testTimeout: 60_000,

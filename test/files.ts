@@ -3,10 +3,11 @@ export const SUITE = ['test/*.test.ts', 'test/!(package)/**/*.test.ts', 'bench/p
 
 /** Files that get a process of their own each: they start, kill or measure processes, look at what their own one holds, or load modules anew. */
 export const ALONE = [
-  'test/{bench,conformance,durability,e2e,faults}/**/*.test.ts',
+  'test/{bench,conformance,e2e,faults}/**/*.test.ts',
   'test/bus/{cursor-crash,durable-conversation-kills,logged-deliveries}.test.ts',
   'test/client/{close,publish}.test.ts',
   'test/codec/{agreement,decoder,loader,vectors}.test.ts',
+  'test/durability/{claim-agreement,claim-memory,embedded-store,store-*}.test.ts',
   'test/pressure/outbox.test.ts',
   'test/process/thread.test.ts',
   'test/server/{pressure,session-process}.test.ts',

@@ -57,5 +57,5 @@ describe('bench:crash', () => {
     expect(throughput.completionsPerSecond).toBeGreaterThan(0)
     // Ended by the deadline of the request and replaced, while others were answered.
     expect(loop).toMatchObject({ outcome: 'TIMEOUT', replaced: 'sane' })
-  })
+  }, 120_000)
 })

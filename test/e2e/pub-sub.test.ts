@@ -39,7 +39,7 @@ describe('liminal pub and sub', () => {
     await ended
     expect(received).toBe(input.length)
     expect(hash.digest('hex')).toBe(createHash('sha256').update(input).digest('hex'))
-  })
+  }, 120_000)
 
   it('name the line that is refused, after all before it were published', async () => {
     const url = shared()
