@@ -9,7 +9,6 @@ export const MAX_NAME_BYTES = 255
 
 // Control characters would break every line-oriented tool; a lone surrogate has no UTF-8 form.
 const UNFIT_FOR_NAME = /[\p{Cc}\p{Cs}]/u
-const LONE_SURROGATE = /\p{Cs}/u
 const MAX_U64 = 0xffff_ffff_ffff_ffffn
 
 /** A value as error messages show it: one line, short. */
@@ -134,7 +133,7 @@ export function checkBoolean(argument: string, value: unknown): void {
 
 /** @throws LiminalError `INVALID_ARGUMENT` unless it is text that has a UTF-8 form. */
 export function checkText(argument: string, value: unknown): void {
-  if (typeof value !== 'string' || LONE_SURROGATE.test(value)) {
+  if (typeof value !== 'string' || !value.isWellFormed()) {
     throw invalidArgument(argument, 'a string without lone surrogates', value)
   }
 }

@@ -41,10 +41,11 @@ export class RemoteChannel implements Channel<unknown> {
   }
 
   publish(value: unknown, options?: PublishOptions): Promise<Receipt> {
-    if (options !== undefined) return this.#publishWith(value, options)
+    if (options?.timeoutMs !== undefined || options?.signal !== undefined) return this.#publishWithin(value, options)
     return new Promise((resolve, reject) => {
+      if (options !== undefined) checkPublish(options)
       const payload = encodeValue(value, this.#payload)
-      this.#core.submit(new PublishRequest(this.#publishes, payload, undefined, this.#core.deadline(), resolve, reject))
+      this.#core.submit(new PublishRequest(this.#publishes, payload, options, this.#core.deadline(), resolve, reject))
     })
   }
 
@@ -69,12 +70,10 @@ export class RemoteChannel implements Channel<unknown> {
     return subscribeRemotely(this.#core, this.name, this.#payload, subscribeArguments(first, second))
   }
 
-  /** The rarer form: with a key, a context, or limits that need a timer or a listener of their own. */
-  async #publishWith(value: unknown, options: PublishOptions): Promise<Receipt> {
-    checkPublishOptions(options)
-    const { idempotencyKey, timeoutMs, signal } = options
-    if (idempotencyKey !== undefined) checkText('idempotencyKey', idempotencyKey)
-    if (idempotencyKey === '') throw invalidArgument('idempotencyKey', 'at least one character', idempotencyKey)
+  /** The rarer form: with limits that need a timer or a listener of their own. */
+  async #publishWithin(value: unknown, options: PublishOptions): Promise<Receipt> {
+    checkPublish(options)
+    const { timeoutMs, signal } = options
     const publishes = this.#publishes
     throwIfAborted(signal, publishes.what)
     const payload = encodeValue(value, this.#payload)
@@ -92,4 +91,11 @@ export class RemoteChannel implements Channel<unknown> {
       throw error
     }
   }
+}
+
+function checkPublish(options: PublishOptions): void {
+  checkPublishOptions(options)
+  const { idempotencyKey } = options
+  if (idempotencyKey !== undefined) checkText('idempotencyKey', idempotencyKey)
+  if (idempotencyKey === '') throw invalidArgument('idempotencyKey', 'at least one character', idempotencyKey)
 }

@@ -17,8 +17,6 @@ const PART_END = 4
 /** What is added to every byte of a part. UTF-8 has no byte above 0xf4, so that 0 to 7 are free for what is no text. */
 const SHIFT = 8
 
-const LONE_SURROGATE = /\p{Cs}/u
-
 /**
  * The bytes of a key: its kind, then each part, each byte of it 8 higher, with a 4 behind it. No two keys share their bytes, whatever text is in them (spec durability §13), bytes
  * compare as keys do, and the bytes of `parts` are a prefix of those of all keys that begin with `parts`, and of no others. Bytes 0 to 3 never follow: they are the store's, to
@@ -44,7 +42,7 @@ export function encodeKeyPrefix(kind: StoreKind, parts: readonly string[]): Uint
   if (!Array.isArray(parts) || parts.length > MAX_KEY_PARTS) throw invalidArgument('parts', '0 to 4 strings', parts)
   let length = 1
   for (const part of parts) {
-    if (typeof part !== 'string' || LONE_SURROGATE.test(part)) {
+    if (typeof part !== 'string' || !part.isWellFormed()) {
       throw invalidArgument('parts', 'strings without lone surrogates', parts)
     }
     length += Buffer.byteLength(part) + 1

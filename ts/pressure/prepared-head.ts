@@ -68,17 +68,7 @@ export class PreparedHead {
       return
     }
     const start = outbox.reserve(head.length + lengthBound(payload))
-    const { block } = outbox
-    block.set(head, start)
-    const payloadAt = start + head.length
-    let length: number
-    if (typeof payload === 'string') length = writeText(block, payload, payloadAt)
-    else {
-      block.set(payload, payloadAt)
-      length = payload.length
-    }
-    this.#writeLengths(block, start, length)
-    outbox.commit(head.length + length)
+    outbox.commit(head.length + this.#writeMessage(outbox.block, start, payload))
   }
 
   /** Writes the frame of a message with a key to the outbox. Its length must have been checked before. */
@@ -86,6 +76,17 @@ export class PreparedHead {
     const head = this.#bytes
     const start = outbox.reserve(head.length + lengthBound(payload) + 4 + lengthBound(key))
     const { block } = outbox
+    const length = this.#writeMessage(block, start, payload)
+    const keyAt = start + head.length + length + 4
+    const keyLength = writeText(block, key, keyAt)
+    writeU32(block, start + LENGTH_AT, this.#frameLength + length + 4 + keyLength)
+    writeU32(block, keyAt - 4, keyLength)
+    outbox.commit(head.length + length + 4 + keyLength)
+  }
+
+  /** Writes head and payload, and returns the bytes of the payload. */
+  #writeMessage(block: Uint8Array, start: number, payload: Encoded): number {
+    const head = this.#bytes
     block.set(head, start)
     const payloadAt = start + head.length
     let length: number
@@ -94,12 +95,8 @@ export class PreparedHead {
       block.set(payload, payloadAt)
       length = payload.length
     }
-    const keyAt = payloadAt + length + 4
-    const keyLength = writeText(block, key, keyAt)
     this.#writeLengths(block, start, length)
-    writeU32(block, start + LENGTH_AT, this.#frameLength + length + 4 + keyLength)
-    writeU32(block, keyAt - 4, keyLength)
-    outbox.commit(head.length + length + 4 + keyLength)
+    return length
   }
 
   /** Fills blocks to the end instead of needing one of its own. */
