@@ -49,6 +49,11 @@ export class BatchClaims {
     }
   }
 
+  /** The position of the first of each stretch if the batch begins at `first`. */
+  *positions(first: bigint): Generator<bigint> {
+    for (const { offset } of this.#stretches) yield first + BigInt(offset)
+  }
+
   /** The batch was stored. */
   complete(index: ClaimIndex, first: bigint, deliveredTo: number): void {
     const now = claimTime()

@@ -1,6 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import {
-  CLAIM_HASH_BYTES,
   CLAIM_WORDS,
   ClaimRows,
   ClaimStatus,
@@ -104,9 +103,7 @@ export class LogClaims {
   complete(claims: BatchClaims, first: bigint, deliveredTo: number): void {
     if (claims.count === 0) return
     claims.complete(this.#source.index, first, Math.min(deliveredTo, UNKNOWN - 1))
-    for (const { position, hashes } of claims.hashes(first)) {
-      this.#fates.push({ is: 'fate', position, count: hashes.length / CLAIM_HASH_BYTES, deliveredTo })
-    }
+    for (const position of claims.positions(first)) this.#fates.push({ is: 'fate', position, deliveredTo })
   }
 
   /** A batch failed. */
