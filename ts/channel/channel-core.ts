@@ -132,14 +132,8 @@ export class ChannelCore {
     if (this.#closed) {
       const error = this.#closedError()
       for (let left = run.count; left > 0; left--) this.#refuse(error, observer)
-    } else if (
-      this.schema === null &&
-      this.log === null &&
-      run.columns[rowOffset(run.first) + Column.KEY_LENGTH] < 0 &&
-      this.#span(run) <= this.#surroundings.maxMessageBytes
-    ) {
-      const firstMessageId = this.#surroundings.messageIds.take(run.count)
-      observer.accepted(firstMessageId, run.count, this.#fanOut.deliver(run, this.schemaId, null), null)
+    } else if (this.schema === null && this.#span(run) <= this.#surroundings.maxMessageBytes) {
+      this.#publishChecked(run, observer)
     } else {
       this.#publishRows(run, this.schema, observer)
     }
