@@ -14,8 +14,9 @@ const POSITION = 2 ** POSITION_BITS - 1
 const FREE = 0xffff
 /** Keys of a shard at most. */
 const MOST_KEYS = POSITION
-/** Keys that there is room for at first. */
+/** Keys that there is room for at first, and places of the first table. */
 const FIRST_ROOM = 8
+const FIRST_PLACES = 12
 /** Rooms double up to so many keys, and then grow by a fifth. */
 const FIFTHS_FROM = 16
 /** Completed keys that are compared when one must give way. */
@@ -84,9 +85,8 @@ export class ClaimShard {
 
   /** Adds a key whose search was in vain, and returns its position. `number` is the shard's. */
   insert(number: number, found: number, words: Uint32Array, at: number): number {
-    const isFull = this.length === this.#room
-    if (isFull) this.#grow(number)
-    const place = isFull ? this.#freePlace(words, at) : this.#placeFor(found, words, at)
+    if (this.length === this.#room) this.#grow(number)
+    const place = this.#placeFor(found, words, at)
     const position = this.length++
     this.#put(place, position, words, at)
     return position
@@ -137,7 +137,10 @@ export class ClaimShard {
       this.#places = NO_PLACES
       this.#taken = 0
       this.#hand = 0
-    } else if (this.length * 2 < this.#room && enough < this.#room) this.#resize(enough)
+    } else if (this.length * 2 < this.#room && enough < this.#room) {
+      this.#resize(enough)
+      this.#rebuild(enough + Math.floor(enough / 2))
+    }
   }
 
   /** Keys that there is room for. */
@@ -176,13 +179,12 @@ export class ClaimShard {
     const entries = new Uint32Array(room * ENTRY_WORDS)
     entries.set(this.entries.subarray(0, this.length * ENTRY_WORDS))
     this.entries = entries
-    this.#places = new Uint16Array(Math.floor((room * 3) / 2))
-    this.#rebuild()
   }
 
   /** Makes the table anew. */
-  #rebuild(): void {
+  #rebuild(places: number): void {
     const { entries } = this
+    if (this.#places.length !== places) this.#places = new Uint16Array(places)
     this.#places.fill(FREE)
     this.#taken = this.length
     for (let position = 0; position < this.length; position++) {
@@ -191,10 +193,16 @@ export class ClaimShard {
     }
   }
 
-  /** The free place that a search ended with, or another one if the table has to be made anew first: five in six places are taken at most. */
+  /**
+   * The free place that a search ended with, or another one if the table has to be made anew first: five in six places are taken at most. It grows by a third if that is so because of keys that
+   * are there.
+   */
   #placeFor(found: number, words: Uint32Array, at: number): number {
-    if (this.#taken * 6 < this.#places.length * 5) return -1 - found
-    this.#rebuild()
+    const places = this.#places.length
+    if (this.#taken * 6 < places * 5) return -1 - found
+    if (places === 0) this.#rebuild(FIRST_PLACES)
+    else if (this.length * 3 > places * 2) this.#rebuild(places + Math.floor(places / 3))
+    else this.#rebuild(places)
     return this.#freePlace(words, at)
   }
 

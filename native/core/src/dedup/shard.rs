@@ -15,8 +15,9 @@ const POSITION: u16 = (1 << POSITION_BITS) - 1;
 const FREE: u16 = u16::MAX;
 /// Keys of a shard at most.
 const MOST_KEYS: usize = POSITION as usize;
-/// Keys that there is room for at first.
+/// Keys that there is room for at first, and places of the first table.
 const FIRST_ROOM: usize = 8;
+const FIRST_PLACES: usize = 12;
 /// Rooms double up to so many keys, and then grow by a fifth.
 const FIFTHS_FROM: usize = 16;
 /// Completed keys that are compared when one must give way.
@@ -99,12 +100,10 @@ impl Shard {
     /// Adds a key whose search ended with the free place given. `number` is the shard's.
     #[inline]
     pub fn insert(&mut self, number: usize, place: usize, entry: Entry) {
-        let place = if self.entries.len() == self.entries.capacity() {
+        if self.entries.len() == self.entries.capacity() {
             self.grow(number);
-            self.free_place(entry.hash)
-        } else {
-            self.place_for(place, entry.hash)
-        };
+        }
+        let place = self.place_for(place, entry.hash);
         let at = self.entries.len();
         self.entries.push(entry);
         self.take(place, entry.hash, at);
@@ -144,7 +143,7 @@ impl Shard {
             *self = Self::default();
         } else if len * 2 < self.entries.capacity() && enough < self.entries.capacity() {
             self.entries.shrink_to(enough);
-            self.rebuild();
+            self.rebuild(enough + enough / 2);
         }
     }
 
@@ -176,12 +175,10 @@ impl Shard {
             (room + room / 5).min(MOST_KEYS)
         };
         self.entries.reserve_exact(more - self.entries.len());
-        self.rebuild();
     }
 
-    /// Makes the table anew, for as many keys as there is room for: half as many places again.
-    fn rebuild(&mut self) {
-        let places = self.entries.capacity() * 3 / 2;
+    /// Makes the table anew.
+    fn rebuild(&mut self, places: usize) {
         if self.places.len() == places {
             self.places.fill(FREE);
         } else {
@@ -195,13 +192,21 @@ impl Shard {
         }
     }
 
-    /// The free place that a search ended with, or another one if the table has to be made anew first: five in six places are taken at most.
+    /// The free place that a search ended with, or another one if the table has to be made anew first: five in six places are taken at most. It grows by a third if that is so because of keys
+    /// that are there.
     #[inline]
     fn place_for(&mut self, place: usize, hash: u128) -> usize {
         if self.taken * 6 < self.places.len() * 5 {
             return place;
         }
-        self.rebuild();
+        let places = self.places.len();
+        self.rebuild(if places == 0 {
+            FIRST_PLACES
+        } else if self.entries.len() * 3 > places * 2 {
+            places + places / 3
+        } else {
+            places
+        });
         self.free_place(hash)
     }
 
