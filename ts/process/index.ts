@@ -28,14 +28,13 @@ export type { Down, ExitRequest, LinkExit, Message, Monitor, Received, TrappedEx
 export type { RestartBackoff } from './restart-backoff.ts'
 export { Supervisor, type SupervisorOptions } from './supervisor.ts'
 export { ProcessSystem, type ProcessSystemOptions } from './system.ts'
+export { Thread, type ThreadOptions } from './thread.ts'
 export {
-  Thread,
   type ThreadCall,
   type ThreadCallObserver,
-  type ThreadOptions,
   type ThreadRequest,
   type ThreadStep,
   type ThreadStepAnswer,
   type ThrownInThread,
   thrownInThread,
-} from './thread.ts'
+} from './thread-call.ts'

@@ -5,9 +5,18 @@ import { LiminalError } from '../errors.ts'
 import { IntegerMap } from '../integer-map.ts'
 import { MAX_TIMEOUT_MS } from '../waiting.ts'
 import { sayStrayError } from './diagnostics.ts'
-import { type Exit, type ExitReason, exitError, exitKilled } from './exit.ts'
+import { type Exit, exitError, exitKilled } from './exit.ts'
 import type { PassiveProcess, Process } from './process.ts'
 import type { ProcessSystem } from './system.ts'
+import {
+  type ThreadCall,
+  type ThreadCallObserver,
+  type ThreadRequest,
+  type ThreadStep,
+  type ThreadStepAnswer,
+  type ThrownInThread,
+  thrownInThread,
+} from './thread-call.ts'
 import { THREAD_PROGRAM } from './thread-program.ts'
 
 /** How a thread is started. */
@@ -39,67 +48,6 @@ export interface ThreadOptions {
    * Default: `'copies'`.
    */
   readonly answers?: 'copies' | 'json'
-}
-
-/** What was thrown in a thread, as far as it can be told outside. */
-export interface ThrownInThread {
-  readonly name: string
-  readonly message: string
-  readonly stack?: string
-  /** The `code` of the error, if it had one. */
-  readonly code?: string | undefined
-}
-
-/** What the function says of one of its steps, see {@link ThreadRequest.recordsSteps}. */
-export interface ThreadStep {
-  readonly does: 'begin' | 'complete' | 'fail'
-  readonly name: string
-  readonly ordinal: number
-  /** Of one that failed. */
-  readonly message?: string | undefined
-  /** Of one that is done: JSON text, empty for `undefined`. */
-  readonly output?: string | undefined
-}
-
-/** What it is told. */
-export type ThreadStepAnswer =
-  | { readonly is: 'done'; readonly output: string }
-  | { readonly is: 'run'; readonly token: string; readonly attempt: number }
-  | { readonly is: 'error'; readonly code: string; readonly message: string }
-
-/** Hears what becomes of a call: parts as they come, then one of the others, once. What it throws is said on `liminal:process:stray-error`. */
-export interface ThreadCallObserver {
-  part(value: unknown): void
-  returned(value: unknown): void
-  threw(thrown: ThrownInThread): void
-  /** The parts are over. `value`: what their generator returned, `undefined` for nothing. */
-  ended(value: unknown): void
-  /** It answers in parts, and they were not wanted. */
-  inParts(): void
-  /** The thread is gone, and the call with it. */
-  lost(reason: ExitReason): void
-  /** It says something of a step, and waits for the answer. Called only if its steps are recorded. */
-  step?(step: ThreadStep, answer: (answer: ThreadStepAnswer) => void): void
-}
-
-/** A call in a thread, for whoever made it. */
-export interface ThreadCall {
-  /** So many parts were taken. */
-  take(count: number): void
-  /** Nobody wants the result any more: the `signal` of the function is aborted, and nothing is heard of the call. A thread that does not react is killed. */
-  abandon(error: LiminalError): void
-}
-
-/** What is asked of the function in a thread. Both are copied. */
-export interface ThreadRequest {
-  readonly request: unknown
-  /** It gets these, a `signal`, and a function `step`. */
-  readonly context: Readonly<Record<string, unknown>>
-  readonly inParts: boolean
-  /** Whether the result is sent; without it `undefined` is. Default: true. */
-  readonly resultWanted?: boolean
-  /** Whether the steps of the function are recorded by the observer; without it `context.step` simply runs them. Default: false. */
-  readonly recordsSteps?: boolean
 }
 
 type FromThread =
@@ -404,14 +352,6 @@ function checkThreadOptions(options: ThreadOptions): void {
     checkInteger(name, options[name], 1)
     if ((options[name] ?? 1) > MAX_TIMEOUT_MS) throw invalidArgument(name, `at most ${MAX_TIMEOUT_MS}`, options[name])
   }
-}
-
-/** What was thrown in a thread as an error of this side. */
-export function thrownInThread({ name, message, stack, code }: ThrownInThread): Error {
-  const error = new Error(message)
-  error.name = name
-  if (stack !== undefined) error.stack = stack
-  return code === undefined ? error : Object.assign(error, { code })
 }
 
 function tooSlow(module: URL, loadMs: number): LiminalError {
