@@ -12,9 +12,10 @@ import { codec } from '../codec/index.ts'
 import { LiminalError } from '../errors.ts'
 import { checkWait, throwIfAborted, waitFor } from '../waiting.ts'
 import type { Administration, ChannelInfo, CursorInfo, LoggedMessage, PeekOptions } from './administration.ts'
-import type { StartPosition, WaitOptions } from './bus.ts'
+import type { WaitOptions } from './bus.ts'
 import { type PeekTerms, peekTerms } from './peeking.ts'
 import { startOf } from './subscribe-arguments.ts'
+import type { StartPosition } from './subscription.ts'
 
 /** Bytes that are read of a log at once. */
 const PAGE_BYTES = 4 * 1024 * 1024

@@ -13,9 +13,10 @@ import {
   resultIn,
   writeStart,
 } from './administration-wire.ts'
-import type { StartPosition, WaitOptions } from './bus.ts'
+import type { WaitOptions } from './bus.ts'
 import { peekTerms } from './peeking.ts'
 import { startOf } from './subscribe-arguments.ts'
+import type { StartPosition } from './subscription.ts'
 
 /** Asks a server, as `Bus.ask` does. */
 export type AskServer = (subject: string, request: AdministrationRequest, options: WaitOptions) => Promise<unknown>

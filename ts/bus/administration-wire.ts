@@ -2,8 +2,8 @@ import { describe } from '../arguments.ts'
 import { isErrorCode, LiminalError } from '../errors.ts'
 import { toLiminalError } from '../thrown.ts'
 import type { Administration, ChannelInfo, CursorInfo, LoggedMessage } from './administration.ts'
-import type { StartPosition } from './bus.ts'
 import { PEEKED_AT_ONCE_BYTES } from './peeking.ts'
+import type { StartPosition } from './subscription.ts'
 
 /** The subject that a server answers itself: requests and replies are JSON, see docs/protocol.md. */
 export const ADMINISTRATION_SUBJECT = '$administration'

@@ -1,5 +1,6 @@
 import type { CausalContext } from '../protocol/index.ts'
-import type { StartPosition, WaitOptions } from './bus.ts'
+import type { WaitOptions } from './bus.ts'
+import type { StartPosition } from './subscription.ts'
 
 /** What a channel is and holds. */
 export interface ChannelInfo {

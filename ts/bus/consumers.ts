@@ -1,6 +1,6 @@
 import { LiminalError } from '../errors.ts'
 import { isThenable } from '../thenable.ts'
-import type { Delivery, DeliveryHandler } from './bus.ts'
+import type { Delivery, DeliveryHandler } from './subscription.ts'
 import { spendTurn } from './turn.ts'
 
 /** What a consumer takes its deliveries from: the queue of a subscription. */

@@ -3,7 +3,7 @@ import { codec } from '../codec/index.ts'
 import { decodePayload, type PayloadKind } from '../payload.ts'
 import { type CausalContext, HEADER_BYTES, SCHEMA_ID_BYTES } from '../protocol/index.ts'
 import { MAX_TIMEOUT_MS } from '../waiting.ts'
-import type { Delivery } from './bus.ts'
+import type { Delivery } from './subscription.ts'
 
 /** What the deliveries of one subscription share. */
 export interface DeliveryOwner {

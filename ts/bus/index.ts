@@ -56,6 +56,7 @@ export {
   type StepCompensation,
 } from './saga.ts'
 export { type SubscribeSettings, startOf, subscribeArguments } from './subscribe-arguments.ts'
+export type * from './subscription.ts'
 export { MOST_UNANSWERED, SubscriptionQueue, type SubscriptionQueueOptions } from './subscription-queue.ts'
 export { ThreadResponder } from './thread-responder.ts'
 export { renewTurn } from './turn.ts'

@@ -5,21 +5,12 @@ import { LiminalError } from '../errors.ts'
 import { encodePayload, type PayloadKind } from '../payload.ts'
 import { Column } from '../protocol/index.ts'
 import { throwIfAborted, waitFor } from '../waiting.ts'
-import type {
-  Channel,
-  DeliveryHandler,
-  PublishOptions,
-  Receipt,
-  SendCounts,
-  SendOptions,
-  SubscribeOptions,
-  Subscription,
-  WaitOptions,
-} from './bus.ts'
+import type { Channel, PublishOptions, Receipt, SendCounts, SendOptions, WaitOptions } from './bus.ts'
 import { checkOpen, checkSize, type LocalContext } from './local-context.ts'
 import { subscribeLocally } from './local-subscription.ts'
 import { checkPublishOptions, checkSendOptions, checkWaitOptions } from './publish-options.ts'
 import { subscribeArguments } from './subscribe-arguments.ts'
+import type { DeliveryHandler, SubscribeOptions, Subscription } from './subscription.ts'
 import { nextTurn, spendTurn } from './turn.ts'
 
 /** Hears the fate of one publish: at once, or of a durable channel later. */

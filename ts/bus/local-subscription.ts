@@ -2,11 +2,11 @@ import type { ChannelSubscription, CursorDemand, CursorSubscription } from '../c
 import { codec } from '../codec/index.ts'
 import { Deferred } from '../deferred.ts'
 import type { PayloadKind } from '../payload.ts'
-import type { Subscription } from './bus.ts'
 import { type PackedDelivery, partsOfMark } from './delivery.ts'
 import type { LocalContext } from './local-context.ts'
 import { LocalSink } from './local-sink.ts'
 import type { SubscribeSettings } from './subscribe-arguments.ts'
+import type { Subscription } from './subscription.ts'
 import { MOST_UNANSWERED, SubscriptionQueue } from './subscription-queue.ts'
 
 /** Subscribes to a channel of a bus in this process. What prevents it ends the subscription: `ready()`, `closed` and the iterator say so. */

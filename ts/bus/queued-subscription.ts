@@ -1,7 +1,7 @@
 import { LiminalError } from '../errors.ts'
-import type { Delivery, Subscription } from './bus.ts'
 import type { IteratorConsumer } from './consumers.ts'
 import type { Outcome } from './outcome.ts'
+import type { Delivery, Subscription } from './subscription.ts'
 
 /** The queue that a subscription ends and writes down. */
 interface SubscribedQueue {

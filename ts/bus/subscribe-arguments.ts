@@ -1,7 +1,7 @@
 import { checkInteger, checkKnownOptions, checkName, checkOneOf, checkOptions, invalidArgument } from '../arguments.ts'
 import { type CursorTerms, SCHEMA_ID_BYTES, type TermsCheckpoint, type TermsStart } from '../protocol/index.ts'
 import { checkSignal, MAX_TIMEOUT_MS } from '../waiting.ts'
-import type { CursorOptions, DeliveryHandler, StartPosition, SubscribeOptions } from './bus.ts'
+import type { CursorOptions, DeliveryHandler, StartPosition, SubscribeOptions } from './subscription.ts'
 
 /** The arguments of `Channel.subscribe`, checked, with their defaults. */
 export interface SubscribeSettings<T> {

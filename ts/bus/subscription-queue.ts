@@ -3,7 +3,6 @@ import { LiminalError } from '../errors.ts'
 import type { PayloadKind } from '../payload.ts'
 import { textOf } from '../thrown.ts'
 import { abortedError } from '../waiting.ts'
-import type { Delivery, DeliveryHandler, Subscription } from './bus.ts'
 import {
   type Consumer,
   type DeliverySource,
@@ -16,6 +15,7 @@ import { DeliveryRing } from './delivery-ring.ts'
 import { sayHandlerFailed } from './diagnostics.ts'
 import { Outcome } from './outcome.ts'
 import { QueuedSubscription } from './queued-subscription.ts'
+import type { Delivery, DeliveryHandler, Subscription } from './subscription.ts'
 
 export interface SubscriptionQueueOptions<T> {
   readonly channel: string
