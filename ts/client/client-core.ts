@@ -2,7 +2,7 @@ import { CoarseClock } from '../coarse-clock.ts'
 import { ConversationFrames } from '../conversation/index.ts'
 import { LiminalError } from '../errors.ts'
 import { toLiminalError } from '../thrown.ts'
-import { type WaitLimits, waitFor } from '../waiting.ts'
+import type { WaitLimits } from '../waiting.ts'
 import { Backlog, type Call } from './backlog.ts'
 import type { Connection } from './connection.ts'
 import { dial } from './dial.ts'
@@ -16,6 +16,8 @@ import type { PublishRequest } from './publish-request.ts'
 import { PushHandlers } from './push-handlers.ts'
 import { Reconnection } from './reconnection.ts'
 import { ResponderTable } from './responder-table.ts'
+import type { Restorable } from './restorable.ts'
+import { RoomLine } from './room-line.ts'
 import { StatusFeed } from './status.ts'
 
 /** Milliseconds that a request waits for its reply unless told otherwise. */
@@ -28,20 +30,6 @@ const WAITING_OUTBOXES = 8
 const FAREWELL_MS = 1_000
 /** Of these, how long it waits for the answers to publishes, and for what the server still sends to be handed back: what is left is for the goodbye. */
 const LAST_ANSWERS_MS = 750
-
-/** What is set up again on every new connection. */
-export interface Restorable {
-  /** The channel of a subscription, `null` for anything else. */
-  readonly channel: string | null
-  /** Whether a subscription went on where it was when it was last set up, so that nothing is missing. */
-  readonly resumed?: boolean
-  /** Sets it up on a new connection. Resolves with whether that worked; never rejects. */
-  attach(connection: Connection): Promise<boolean>
-  /** The bus says goodbye to the server that it is set up on: nothing new may come from there. */
-  leave?(): void
-  /** The bus is closed. */
-  end(error: LiminalError): void
-}
 
 /** Publishes of one channel with a deadline on the coarse clock. */
 export interface Expiring {
@@ -68,7 +56,7 @@ export class ClientCore {
   #retries: PublishRequest[] = []
   /** `send` was refused and has not been told of room yet. */
   #crowded = false
-  #roomWaiters: { resolve: () => void; reject: (error: LiminalError) => void }[] = []
+  readonly #roomLine = new RoomLine()
   #awaitingRoomOn: Connection | null = null
   #pumping = false
   #closed: LiminalError | null = null
@@ -200,17 +188,8 @@ export class ClientCore {
     this.assertOpen(what)
     const connection = this.#connection
     if (connection !== null && !this.#crowded && this.#backlog.size === 0) return Promise.resolve()
-    const waiter = { resolve: (): void => {}, reject: (_error: LiminalError): void => {} }
-    const room = new Promise<void>((resolve, reject) => {
-      waiter.resolve = resolve
-      waiter.reject = reject
-    })
-    this.#roomWaiters.push(waiter)
     if (connection !== null) this.#awaitRoom(connection, null)
-    return waitFor(room, { ...limits, what }).finally(() => {
-      const at = this.#roomWaiters.indexOf(waiter)
-      if (at >= 0) this.#roomWaiters.splice(at, 1)
-    })
+    return this.#roomLine.wait(what, limits)
   }
 
   /** Answers came: what waited for them may go on. */
@@ -293,9 +272,7 @@ export class ClientCore {
     this.restorables.clear()
     this.pushHandlers.clear()
     this.lanes.clear()
-    const waiters = this.#roomWaiters
-    this.#roomWaiters = []
-    for (const waiter of waiters) waiter.reject(endedError('Waiting for room', error))
+    this.#roomLine.end(endedError('Waiting for room', error))
   }
 
   #lost(error: LiminalError): void {
@@ -362,9 +339,7 @@ export class ClientCore {
     const connection = this.#connection
     if (connection === null || this.#awaitingRoomOn !== null || connection.window.full) return
     this.#crowded = false
-    const waiters = this.#roomWaiters
-    this.#roomWaiters = []
-    for (const waiter of waiters) waiter.resolve()
+    this.#roomLine.open()
   }
 
   /** Pumps again when the outbox has drained far enough. A call that only waits for acknowledgements is pumped when those come. */

@@ -12,11 +12,12 @@ import {
   withDurableTerms,
 } from '../protocol/index.ts'
 import { toLiminalError } from '../thrown.ts'
-import type { ClientCore, Restorable } from './client-core.ts'
+import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
 import type { DurableRequest } from './durable-request.ts'
 import { errorFromPeer } from './peer-error.ts'
 import { requireDurable } from './require.ts'
+import type { Restorable } from './restorable.ts'
 import type { StreamOwner } from './streams.ts'
 import { wireText } from './wire-text.ts'
 

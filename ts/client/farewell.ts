@@ -1,7 +1,7 @@
 import type { LiminalError } from '../errors.ts'
 import { waitFor } from '../waiting.ts'
-import type { Restorable } from './client-core.ts'
 import type { Connection } from './connection.ts'
+import type { Restorable } from './restorable.ts'
 
 /**
  * Takes leave of a server in good order: whoever answers or works here is withdrawn, what is underway is handed back where that is possible, and what was on its way here

@@ -24,11 +24,12 @@ import {
 } from '../protocol/index.ts'
 import { toLiminalError } from '../thrown.ts'
 import { timeoutError, waitFor } from '../waiting.ts'
-import type { ClientCore, Restorable } from './client-core.ts'
+import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
 import { DeliveryAnswers } from './delivery-answers.ts'
 import { errorFromPeer } from './peer-error.ts'
 import { requireDurable } from './require.ts'
+import type { Restorable } from './restorable.ts'
 import type { StreamOwner } from './streams.ts'
 
 /** Subscribes on a remote bus. What prevents it ends the subscription: `ready()`, `closed` and the iterator say so. */

@@ -4,9 +4,10 @@ import { Deferred } from '../deferred.ts'
 import { LiminalError } from '../errors.ts'
 import { Capability, CONFIRM, Column, FrameType, HEAD_WIDTH, OPEN_OFFER, ROW_WIDTH } from '../protocol/index.ts'
 import { timeoutError, waitFor } from '../waiting.ts'
-import type { ClientCore, Restorable } from './client-core.ts'
+import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
 import { errorFromPeer } from './peer-error.ts'
+import type { Restorable } from './restorable.ts'
 import type { StreamOwner } from './streams.ts'
 
 /** One registration to answer a subject, over all connections of the bus. */
