@@ -105,7 +105,7 @@ export class Dispatch {
   readonly link: Link<Dispatch> = new Link<Dispatch>(this)
   /** The group's count of openings when a consumer was last sought. */
   askedAt = -1
-  /** The count of everything that changes who may be chosen, then. */
+  /** The clock of the group's roster, then. */
   askedClock = -1
   /** Whether the routing function is at it. */
   isAsking = false

@@ -1,21 +1,14 @@
 import { Deferred } from '../deferred.ts'
 import { afterSettled } from './after-settled.ts'
 import { ConsumerCrashError, ConsumerEndedError, type ConsumerExit, isHandedBack } from './consumer.ts'
-import { sayAnswerRefused, sayConsumerEnded, sayDispatchRerouted, sayRoutingFailed } from './diagnostics.ts'
+import { sayAnswerRefused, sayConsumerEnded, sayDispatchRerouted } from './diagnostics.ts'
 import { type Attempt, Dispatch, type DispatchTerms } from './dispatch.ts'
 import type { DispatchOutcome, Reroute } from './dispatch-outcome.ts'
+import { Inquiry } from './inquiry.ts'
 import { LinkedList } from './linked-list.ts'
 import type { Member } from './member.ts'
-import { Question } from './question.ts'
 import { Roster } from './roster.ts'
-import {
-  type Choice,
-  crashed,
-  isThenable,
-  RoutingError,
-  type RoutingFunction,
-  type RoutingRequest,
-} from './routing-function.ts'
+import { type Choice, RoutingError, type RoutingFunction } from './routing-function.ts'
 import type { RoutingSlot } from './routing-slot.ts'
 import { WaitingLine } from './waiting-line.ts'
 
@@ -26,11 +19,9 @@ import { WaitingLine } from './waiting-line.ts'
 export class Dispatcher {
   readonly roster = new Roster()
   readonly #name: string
-  readonly #slot: RoutingSlot
-  readonly #fallback: RoutingFunction | null
   readonly #maxWaiting: number
-  readonly #view: ((message: unknown) => unknown) | null
   readonly #line: WaitingLine
+  readonly #inquiry: Inquiry
   /**
    * A `Set` that 100,000 dispatches a second pass through leaves tables behind, each of which keeps the next one and what was in it: the garbage grew old, and its collection took
    * two fifths of the time.
@@ -39,11 +30,6 @@ export class Dispatcher {
   readonly #waiting = new Set<Dispatch>()
   #inFlight = 0
   #refusedAnswers = 0
-  /** Calls of the routing function that are not settled. */
-  #asking = 0
-  /** Counts everything that changes who may be chosen. */
-  #clock = 0
-  #lastRemoval = 0
   #isClosing = false
   #idle: Deferred<void> | null = null
 
@@ -55,14 +41,17 @@ export class Dispatcher {
     maxWaiting: number,
     view: ((message: unknown) => unknown) | null,
   ) {
-    this.#view = view
     this.#name = name
-    this.#slot = slot
-    this.#fallback = fallback
     this.#maxWaiting = maxWaiting
     this.#line = new WaitingLine({
-      hasRoom: () => this.roster.room > this.#asking,
-      ask: (dispatch) => this.#seek(dispatch),
+      hasRoom: () => this.roster.room > this.#inquiry.underway,
+      ask: (dispatch) => this.#inquiry.ask(dispatch),
+    })
+    this.#inquiry = new Inquiry(slot, fallback, view, {
+      roster: this.roster,
+      line: this.#line,
+      admit: this.#admit,
+      chosen: this.#chosen,
     })
   }
 
@@ -85,13 +74,12 @@ export class Dispatcher {
     return new Promise((resolve, reject) => {
       const dispatch = new Dispatch(this.#name, message, terms, resolve, reject, this.#settled)
       this.#open.append(dispatch.openLink)
-      this.#seek(dispatch)
+      this.#inquiry.ask(dispatch)
     })
   }
 
   join(member: Member): void {
     this.roster.add(member)
-    this.#clock++
     this.#line.open()
   }
 
@@ -120,7 +108,7 @@ export class Dispatcher {
 
   /** A new routing function is there: who waits is asked about again. */
   redeployed(): void {
-    this.#clock++
+    this.roster.tick()
     this.#line.open()
   }
 
@@ -144,88 +132,30 @@ export class Dispatcher {
     }
   }
 
-  #seek(dispatch: Dispatch, fallback: RoutingFunction | null = null): void {
-    dispatch.isAsking = true
-    dispatch.askedAt = this.#line.openings
-    dispatch.askedClock = this.#clock
-    const version = fallback === null ? this.#slot.enter() : null
-    const routing = fallback ?? this.#slot.current
-    const done = (): void => {
-      dispatch.isAsking = false
-      if (version !== null) this.#slot.leave(version)
-    }
-    let choice: Choice | Promise<Choice>
-    try {
-      choice = routing.choose(this.#requestOf(dispatch))
-    } catch (error) {
-      done()
-      this.#unrouted(dispatch, routing, error)
-      return
-    }
-    if (!isThenable(choice)) {
-      done()
-      this.#chosen(dispatch, routing, choice)
-      return
-    }
-    this.#seekLater(dispatch, routing, choice, done)
-  }
-
-  #requestOf(dispatch: Dispatch): RoutingRequest {
-    return new Question(dispatch, this.roster.candidates(dispatch.excluded), this.#view)
-  }
-
-  #seekLater(dispatch: Dispatch, routing: RoutingFunction, choice: PromiseLike<Choice>, done: () => void): void {
-    // The function itself may have aborted it.
-    if (dispatch.isSettled || !this.#admit(dispatch)) {
-      choice.then(done, done)
-      return
-    }
-    this.#asking++
-    const settle = (next: () => void): void => {
-      this.#asking--
-      done()
-      next()
-      // There may be room for the next in the queue, which was not asked while this one was.
-      this.#line.wake()
-    }
-    choice.then(
-      (chosen) => settle(() => this.#chosen(dispatch, routing, chosen)),
-      (error: unknown) => settle(() => this.#unrouted(dispatch, routing, error)),
-    )
-  }
-
-  #chosen(dispatch: Dispatch, routing: RoutingFunction, choice: Choice): void {
+  readonly #chosen = (dispatch: Dispatch, routing: RoutingFunction, choice: Choice): void => {
     if (dispatch.isSettled) return
     if (choice === null) {
       // Something may have opened while the function was at it; nobody would wake this one for that any more.
-      if (dispatch.askedAt !== this.#line.openings) this.#seek(dispatch)
+      if (dispatch.askedAt !== this.#line.openings) this.#inquiry.ask(dispatch)
       else this.#park(dispatch, this.#line.list)
       return
     }
     const member = this.roster.get(choice)
     if (member === undefined || dispatch.excluded?.has(member)) {
-      if (this.#lastRemoval > dispatch.askedClock) {
-        this.#seek(dispatch)
+      if (this.roster.lastRemoval > dispatch.askedClock) {
+        this.#inquiry.ask(dispatch)
       } else {
         const what = `chose '${choice}', which is not among the candidates.`
-        this.#unrouted(dispatch, routing, new RoutingError('unknown-consumer', routing, what))
+        this.#inquiry.failed(dispatch, routing, new RoutingError('unknown-consumer', routing, what))
       }
     } else if (member.available > 0) {
       this.#deliver(dispatch, member)
     } else if (member.fullSince > dispatch.askedClock) {
       // It had room when the function looked.
-      this.#seek(dispatch)
+      this.#inquiry.ask(dispatch)
     } else {
       this.#park(dispatch, member.waiting)
     }
-  }
-
-  #unrouted(dispatch: Dispatch, routing: RoutingFunction, thrown: unknown): void {
-    if (dispatch.isSettled) return
-    const error = thrown instanceof RoutingError ? thrown : crashed(routing, thrown)
-    sayRoutingFailed(this.#name, error)
-    if (this.#fallback !== null && routing !== this.#fallback) this.#seek(dispatch, this.#fallback)
-    else dispatch.fail('ROUTING_FAILED', `could not be routed: ${error.message}`, error)
   }
 
   #park(dispatch: Dispatch, list: LinkedList<Dispatch>): void {
@@ -244,7 +174,7 @@ export class Dispatcher {
   }
 
   /** Counts a dispatch that has to wait. Those that were delivered before are not turned away. */
-  #admit(dispatch: Dispatch): boolean {
+  readonly #admit = (dispatch: Dispatch): boolean => {
     if (dispatch.attempts === 0 && !this.#waiting.has(dispatch) && this.#waiting.size >= this.#maxWaiting) {
       dispatch.fail(
         'LIMIT_EXCEEDED',
@@ -263,7 +193,6 @@ export class Dispatcher {
     member.attempts.append(attempt.link)
     this.#inFlight++
     this.roster.chosen(member, before)
-    if (member.available === 0) member.fullSince = ++this.#clock
     let completion: Promise<unknown>
     try {
       completion = Promise.resolve(member.consumer.deliver(dispatch.message, attempt))
@@ -337,7 +266,7 @@ export class Dispatcher {
       return
     }
     sayDispatchRerouted(this.#name, dispatch.reroute(attempt, reason, cause, observedAt, excludes))
-    this.#seek(dispatch)
+    this.#inquiry.ask(dispatch)
   }
 
   #takeBack(member: Member, exit: ConsumerExit, observedAt: number): void {
@@ -369,7 +298,6 @@ export class Dispatcher {
 
   #changed(member: Member, before: number): void {
     this.roster.changed(member, before)
-    this.#clock++
     // The function chose this very consumer for these.
     while (member.available > 0) {
       const waiting = member.waiting.shift()
@@ -377,7 +305,7 @@ export class Dispatcher {
       this.#deliver(waiting, member)
     }
     if (member.available > 0) this.#line.open()
-    else member.fullSince = this.#clock
+    else member.fullSince = this.roster.clock
   }
 
   #withdraw(member: Member, state: 'leaving' | 'gone'): void {
@@ -385,9 +313,8 @@ export class Dispatcher {
     member.state = state
     if (before !== 'joined') return
     this.roster.remove(member, available)
-    this.#lastRemoval = ++this.#clock
     for (let waiting = member.waiting.shift(); waiting !== undefined; waiting = member.waiting.shift()) {
-      this.#seek(waiting)
+      this.#inquiry.ask(waiting)
     }
   }
 

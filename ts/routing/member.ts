@@ -23,7 +23,7 @@ export class Member {
   readonly waiting = new LinkedList<Dispatch>()
   state: MemberState = 'joined'
   capacity: number
-  /** The group's count of changes when it became full. */
+  /** When it became full, on the clock of the group's roster. */
   fullSince = 0
   completed = 0
   failed = 0

@@ -20,6 +20,8 @@ export class Roster {
   readonly #all = new Pool()
   readonly #tagged = new Map<string, Pool>()
   #room = 0
+  #clock = 0
+  #lastRemoval = 0
 
   /** How many consumers are joined. */
   get size(): number {
@@ -31,6 +33,16 @@ export class Roster {
     return this.#room
   }
 
+  /** Counts everything that changes who may be chosen. */
+  get clock(): number {
+    return this.#clock
+  }
+
+  /** When a consumer was last removed, on that clock. */
+  get lastRemoval(): number {
+    return this.#lastRemoval
+  }
+
   get(id: string): Member | undefined {
     return this.#all.members.get(id)
   }
@@ -39,7 +51,13 @@ export class Roster {
     for (const member of this.#all.members.values()) yield member.view
   }
 
+  /** Something else changes who may be chosen. */
+  tick(): void {
+    this.#clock++
+  }
+
   add(member: Member): void {
+    this.#clock++
     this.#all.members.set(member.id, member)
     this.#all.ready.add(member)
     for (const tag of member.tags) {
@@ -56,6 +74,7 @@ export class Roster {
 
   /** @param available what {@link Member.available} was while it was joined. */
   remove(member: Member, available: number): void {
+    this.#lastRemoval = ++this.#clock
     this.#room -= available
     this.#all.members.delete(member.id)
     this.#all.ready.remove(member)
@@ -72,11 +91,13 @@ export class Roster {
     this.#room += member.available - before
     const isFull = member.available === 0
     this.#each(member, isFull ? 'remove' : 'chosen')
+    if (isFull) member.fullSince = ++this.#clock
   }
 
   /** A joined consumer got room, or its capacity changed. @param before what {@link Member.available} was. */
   changed(member: Member, before: number): void {
     const { available } = member
+    this.#clock++
     this.#room += available - before
     if (available === 0) this.#each(member, 'remove')
     else this.#each(member, before === 0 ? 'add' : 'changed')
