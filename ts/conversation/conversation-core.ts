@@ -2,22 +2,15 @@ import { Deferred } from '../deferred.ts'
 import { LiminalError } from '../errors.ts'
 import { countOf, type Few, hasItem, itemsOf, withItem, withoutItem } from '../few.ts'
 import { ownBytes } from '../payload.ts'
-import { type Exit, type ExitReason, exitError, exitNormal, type PassiveProcess } from '../process/index.ts'
-import { type CausalContext, NO_CAUSE } from '../protocol/index.ts'
+import { type ExitReason, exitError, exitNormal, type Pid } from '../process/index.ts'
+import type { CausalContext } from '../protocol/index.ts'
 import { HandedBackError } from '../routing/index.ts'
 import { asLiminalError, textOf } from '../thrown.ts'
 import { throwIfAborted, type WaitLimits } from '../waiting.ts'
 import type { MessageTerms } from './abandonable-message.ts'
-import { type ConversationEvent, ConversationHistory } from './conversation-history.ts'
-import type {
-  ConversationDetails,
-  ConversationKeeper,
-  ConversationLimits,
-  ConversationOwner,
-  ConversationPhase,
-  ConversationTerms,
-} from './conversation-terms.ts'
-import { type ConversationTimers, timersOf } from './conversation-timers.ts'
+import type { ConversationEvent } from './conversation-history.ts'
+import { ConversationRecord } from './conversation-record.ts'
+import type { ConversationPhase } from './conversation-terms.ts'
 import { sayAnswerRefused, sayRerouted, saySendFailed } from './diagnostics.ts'
 import { Exchange, type ExchangeKeeper, type ExchangeObserver, type LaterAttempt } from './exchange.ts'
 import { participantGone } from './participant-gone.ts'
@@ -25,7 +18,6 @@ import type { Seat, SeatOwner } from './seat.ts'
 import type { SourceRegistration } from './source-registration.ts'
 
 const MAX_ATTEMPTS = 3
-const NO_TERMS: ConversationTerms = {}
 
 /**
  * One exchange with a subject, seen from the asking side: any number of messages, each with its own reply, in any order.
@@ -33,96 +25,27 @@ const NO_TERMS: ConversationTerms = {}
  * It is a process. It ends once: by {@link close}, by its deadline, because its participant left, or because the participant crashed and the crash policy says so.
  * Everything that waits is settled in the same turn.
  */
-export class ConversationCore implements ExchangeKeeper, SeatOwner {
-  readonly number: number
-  readonly subject: string
-  /** On the clock of `performance.now()`. */
-  readonly openedAt: number
-  /** Who opened it, once that is done. */
-  owner: ConversationOwner | null = null
-  readonly #terms: ConversationTerms
-  readonly #limits: ConversationLimits
-  readonly #keeper: ConversationKeeper
-  #process: PassiveProcess | null = null
+export class ConversationCore extends ConversationRecord implements ExchangeKeeper, SeatOwner {
   #pending: Few<Exchange> = null
   #seat: Seat | null = null
   /** Participants that handed something back and still work on something else. */
   #former: Few<Seat> = null
-  #history: ConversationHistory | null = null
   #settledAll: Deferred<void> | null = null
-  #isOpen = true
   #isUsed = false
-  #error: LiminalError | null = null
   #reason: string | null = null
-  readonly #timers: ConversationTimers | null
 
-  constructor(
-    number: number,
-    subject: string,
-    keeper: ConversationKeeper,
-    limits: ConversationLimits,
-    terms: ConversationTerms | null,
-  ) {
-    this.number = number
-    this.subject = subject
-    this.#keeper = keeper
-    this.#limits = limits
-    this.#terms = terms ?? NO_TERMS
-    this.openedAt = this.#terms.openedAt ?? performance.now()
-    this.#timers = timersOf(subject, this.#terms, this.openedAt, (error) => this.#end(error))
-  }
-
-  get id(): bigint {
-    return BigInt(this.number)
-  }
-
-  /** Its process, whose pid is its number. It is made when somebody looks at it: most conversations are over before. */
-  get process(): PassiveProcess {
-    this.#process ??= this.#keeper.adopt(this, (exit) => this.#exited(exit))
-    return this.#process
-  }
-
-  /** Whether somebody has looked at its process. */
-  get isNamed(): boolean {
-    return this.#process !== null
-  }
-
-  get isOpen(): boolean {
-    return this.#isOpen
-  }
-
-  get phase(): ConversationPhase {
-    if (this.#isOpen) return this.#isUsed || this.pending > 0 ? 'active' : 'created'
-    if (this.#error !== null) return 'failed'
+  override get phase(): ConversationPhase {
+    if (this.isOpen) return this.#isUsed || this.pending > 0 ? 'active' : 'created'
+    if (this.error !== null) return 'failed'
     return this.#pending === null ? 'closed' : 'completing'
   }
 
-  /** What it failed with; `null` while it is open or if it was closed. */
-  get error(): LiminalError | null {
-    return this.#error
-  }
-
-  /** Messages underway. */
-  get pending(): number {
+  override get pending(): number {
     return this.owner?.underway ?? countOf(this.#pending)
   }
 
-  get details(): ConversationDetails {
-    const { deadlineMs } = this.#terms
-    const openedAt = performance.timeOrigin + this.openedAt
-    return {
-      id: this.id,
-      subject: this.subject,
-      key: this.#terms.key ?? null,
-      phase: this.phase,
-      pid: this.process.pid,
-      participant: this.#seat?.registration.process.pid ?? null,
-      openedAt,
-      deadline: deadlineMs === undefined ? null : openedAt + deadlineMs,
-      pending: this.pending,
-      causal: this.#terms.causal ?? NO_CAUSE,
-      history: this.#history?.list() ?? [],
-    }
+  protected override get participant(): Pid | null {
+    return this.#seat?.registration.process.pid ?? null
   }
 
   /** Brings a participant in. The registry calls it, once, before anything is sent. @throws what keeps everybody from joining; it is over then. */
@@ -130,9 +53,8 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     try {
       this.#sit(null)
     } catch (error) {
-      this.#isOpen = false
-      this.#timers?.stop()
-      this.#process?.end()
+      this.finish(this.error)
+      this.endProcess()
       throw error
     }
   }
@@ -140,7 +62,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
   /** What happened before it came back. */
   remember(history: readonly ConversationEvent[]): void {
     this.#isUsed ||= history.length > 0
-    for (const { is, attempt, at } of history) this.#note(is, attempt, at)
+    for (const { is, attempt, at } of history) this.note(is, attempt, at)
   }
 
   /**
@@ -173,7 +95,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
   ): Exchange {
     const seat = this.#admit(shunned)
     const replyRequested = terms?.replyRequested ?? true
-    const exchange = new Exchange(payload, this.#causalOf(causal), replyRequested, observer, this, terms)
+    const exchange = new Exchange(payload, this.causalOf(causal), replyRequested, observer, this, terms)
     exchange.shunned = shunned
     if (limits !== null) exchange.limit(limits, `The request to '${this.subject}'`)
     this.#hand(seat, exchange)
@@ -193,7 +115,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
         saySendFailed(this.subject, this.id, error)
       },
     }
-    this.#hand(seat, new Exchange(payload, this.#causalOf(causal), false, observer, this))
+    this.#hand(seat, new Exchange(payload, this.causalOf(causal), false, observer, this))
   }
 
   /**
@@ -203,9 +125,9 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
    * @param reason for people, said to the participant. Default: the error's message.
    */
   close(error?: LiminalError, reason?: string): void {
-    if (!this.#isOpen) return
+    if (!this.isOpen) return
     this.#reason = reason ?? error?.message ?? null
-    this.#end(error ?? null)
+    this.end(error ?? null)
   }
 
   /** Resolves once nothing is underway. */
@@ -219,8 +141,8 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
   settled(exchange: Exchange, well: boolean): void {
     this.#pending = withoutItem(this.#pending, exchange)
     if (this.#pending === null) this.#settledAll?.resolve()
-    this.#note(well ? 'reply' : 'failed', exchange.attempts)
-    this.#timers?.active()
+    this.note(well ? 'reply' : 'failed', exchange.attempts)
+    this.timers?.active()
     const { seat } = exchange
     if (seat === null) return
     seat.pending--
@@ -229,14 +151,14 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
 
   /** See ExchangeKeeper. */
   progressed(): void {
-    this.#timers?.active()
+    this.timers?.active()
   }
 
   /** See ExchangeKeeper. */
   handedBack(exchange: Exchange, error: LiminalError): void {
-    this.#note('handed-back', exchange.attempts)
+    this.note('handed-back', exchange.attempts)
     const { seat } = exchange
-    if (seat === null || !this.#isOpen || this.#terms.onCrash !== 'route-to-next') {
+    if (seat === null || !this.isOpen || this.terms.onCrash !== 'route-to-next') {
       exchange.settleUndone(error)
       return
     }
@@ -255,10 +177,10 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
   /** See ExchangeKeeper. */
   crashed(exchange: Exchange, reason: ExitReason): void {
     const observedAt = performance.now()
-    this.#note('crashed', exchange.attempts)
+    this.note('crashed', exchange.attempts)
     const gone = participantGone(this.subject, reason)
     const { seat } = exchange
-    if (seat === null || reason.is === 'normal' || this.#terms.onCrash !== 'route-to-next') {
+    if (seat === null || reason.is === 'normal' || this.terms.onCrash !== 'route-to-next') {
       exchange.settleCrashed(gone, reason)
       return
     }
@@ -277,7 +199,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
   vacated(seat: Seat, reason: ExitReason): void {
     const observedAt = performance.now()
     seat.release()
-    if (!this.#isOpen) {
+    if (!this.isOpen) {
       this.#abandonAt(seat, reason)
       return
     }
@@ -286,13 +208,13 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     if (!wasCurrent && !hasItem(this.#former, seat)) return
     this.#former = withoutItem(this.#former, seat)
     if (wasCurrent) this.#seat = null
-    this.#note(reason.is === 'normal' ? 'left' : 'crashed', 0)
-    if (this.#terms.onCrash === 'route-to-next') this.#rerouteFrom(seat, reason, observedAt)
-    else if (reason.is !== 'normal') this.#end(participantGone(this.subject, reason))
+    this.note(reason.is === 'normal' ? 'left' : 'crashed', 0)
+    if (this.terms.onCrash === 'route-to-next') this.#rerouteFrom(seat, reason, observedAt)
+    else if (reason.is !== 'normal') this.end(participantGone(this.subject, reason))
     else {
       // Not a crash: it is done with the conversation, and may have done what it was at.
       this.#abandonAt(seat, reason)
-      this.#end(null)
+      this.end(null)
     }
   }
 
@@ -313,15 +235,13 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     // It knows already. What it still finishes keeps the seat.
     seat.participant = null
     this.#seat = null
-    this.#end(error)
+    this.end(error)
     if (seat.pending === 0) seat.release()
   }
 
   #admit(shunned: ReadonlySet<SourceRegistration> | null): Seat {
-    if (!this.#isOpen) {
-      throw this.#overError()
-    }
-    const { maxPending } = this.#limits
+    if (!this.isOpen) throw this.overError()
+    const { maxPending } = this.limits
     if (countOf(this.#pending) >= maxPending) {
       const message = `The conversation with '${this.subject}' has ${maxPending} messages underway. Await replies before sending more.`
       throw new LiminalError('LIMIT_EXCEEDED', message)
@@ -332,23 +252,23 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
   /** The participant, if a message may go to it. */
   #fit(shunned: ReadonlySet<SourceRegistration> | null): Seat | null {
     const seat = this.#seat
-    if (seat === null || this.#terms.onCrash !== 'route-to-next') return seat
+    if (seat === null || this.terms.onCrash !== 'route-to-next') return seat
     // One that is over has not been told so yet.
     return seat.registration.isOver || shunned?.has(seat.registration) ? null : seat
   }
 
   /** Brings the next participant in. @param shunned sources that are not to be tried. */
   #sit(shunned: ReadonlySet<SourceRegistration> | null): Seat {
-    const seat = this.#keeper.seat(this, shunned)
+    const seat = this.keeper.seat(this, shunned)
     // Joining runs code of the participant, which may have ended the conversation, or begun with somebody else.
     const before = this.#seat
-    if (!this.#isOpen) {
+    if (!this.isOpen) {
       this.#dismiss(seat)
-      throw this.#overError()
+      throw this.overError()
     }
     this.#seat = seat
     if (before !== null) this.#retire(before)
-    this.#note('joined', 0)
+    this.note('joined', 0)
     return seat
   }
 
@@ -358,18 +278,14 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     else this.#former = withItem(this.#former, seat)
   }
 
-  #overError(): LiminalError {
-    return this.#error ?? new LiminalError('CONVERSATION_CLOSED', `The conversation with '${this.subject}' is over.`)
-  }
-
   #hand(seat: Seat, exchange: Exchange): void {
     // Its limits were reached before it began.
     if (!exchange.open) return
     this.#isUsed = true
-    this.#note(exchange.replyRequested ? 'request' : 'message', exchange.attempt)
-    this.#timers?.active()
+    this.note(exchange.replyRequested ? 'request' : 'message', exchange.attempt)
+    this.timers?.active()
     this.#pending = withItem(this.#pending, exchange)
-    if (this.#terms.onCrash === 'route-to-next' && this.#terms.maxAttempts !== 1) exchange.keep()
+    if (this.terms.onCrash === 'route-to-next' && this.terms.maxAttempts !== 1) exchange.keep()
     exchange.seat = seat
     seat.pending++
     this.#deliver(seat, exchange)
@@ -377,7 +293,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
 
   /** Gives a request whose participant is out to another one. */
   #reroute(exchange: Exchange, why: LiminalError, observedAt: number): void {
-    const { maxAttempts = MAX_ATTEMPTS } = this.#terms
+    const { maxAttempts = MAX_ATTEMPTS } = this.terms
     if (!exchange.repeatable || exchange.attempts >= maxAttempts) {
       exchange.settleWith(why)
       return
@@ -397,7 +313,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     const attempt = exchange.again(new LiminalError('ABORTED', 'Another participant has this request now.'))
     const startedAt = performance.now()
     sayRerouted({ subject: this.subject, conversationId: this.id, attempt: from, error: why, observedAt, startedAt })
-    this.#note('rerouted', attempt.attempt)
+    this.note('rerouted', attempt.attempt)
     // Whoever had it before was told so, and may have ended this or that in answer.
     if (exchange.awaits(attempt)) this.#deliver(seat, attempt)
   }
@@ -406,7 +322,7 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     // Of one that is over it will be told: what is given to it now goes to somebody else then, and is not to be begun twice.
     if (!registration.isOver) {
       try {
-        if (participant === null) throw this.#overError()
+        if (participant === null) throw this.overError()
         participant.receive(message, message)
       } catch (error) {
         message.fail(asFailure(error, this.subject))
@@ -415,18 +331,16 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     message.release()
   }
 
-  #end(error: LiminalError | null): void {
-    if (!this.#isOpen) return
-    this.#isOpen = false
-    this.#error = error
-    this.#timers?.stop()
+  protected override end(error: LiminalError | null): void {
+    if (!this.isOpen) return
+    this.finish(error)
     const seat = this.#seat
     this.#seat = null
     this.#abandonPending(error)
     if (seat !== null) this.#dismiss(seat)
     for (const former of itemsOf(this.#former)) this.#dismiss(former)
-    this.#keeper.over(this, error)
-    this.#process?.end(error === null ? exitNormal() : exitError(error))
+    this.keeper.over(this, error)
+    this.endProcess()
   }
 
   /** Nothing more is sent to the participant of a seat. What it is at keeps the seat, so that its crash is heard of. */
@@ -456,23 +370,6 @@ export class ConversationCore implements ExchangeKeeper, SeatOwner {
     for (const exchange of itemsOf(this.#pending)) {
       if (exchange.seat === seat) exchange.abandon(participantGone(this.subject, reason))
     }
-  }
-
-  #exited({ reason }: Exit): void {
-    if (!this.#isOpen) return
-    const message = `The conversation with '${this.subject}' was ended from outside (${reason.is}).`
-    this.#end(new LiminalError('CONVERSATION_CLOSED', message, { cause: reason }))
-  }
-
-  #causalOf(causal: CausalContext): CausalContext {
-    const own = this.#terms.causal
-    return own !== undefined && causal.parentId === null && causal.vectorClockEntry === null ? own : causal
-  }
-
-  #note(is: ConversationEvent['is'], attempt: number, at?: number): void {
-    if (this.#limits.history === 0) return
-    this.#history ??= new ConversationHistory(this.#limits.history)
-    this.#history.add(is, attempt, at)
   }
 }
 

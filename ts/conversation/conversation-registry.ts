@@ -5,6 +5,7 @@ import { IntegerMap } from '../integer-map.ts'
 import { type Exit, type PassiveProcess, type Population, ProcessSystem } from '../process/index.ts'
 import type { ConsumerGroup, ConsumerGroupOptions } from '../routing/index.ts'
 import { ConversationCore } from './conversation-core.ts'
+import type { ConversationRecord } from './conversation-record.ts'
 import type {
   ConversationDetails,
   ConversationKeeper,
@@ -235,7 +236,7 @@ export class ConversationRegistry implements ConversationKeeper, RegistrationKee
   }
 
   /** See ConversationKeeper. */
-  adopt({ number, subject, openedAt }: ConversationCore, onExit: (exit: Exit) => void): PassiveProcess {
+  adopt({ number, subject, openedAt }: ConversationRecord, onExit: (exit: Exit) => void): PassiveProcess {
     this.#named++
     return this.processes.adopt(number, 'conversation', subject, openedAt, onExit)
   }
@@ -359,7 +360,7 @@ class ChosenSource implements ConversationKeeper {
     this.#registry.over(conversation, error)
   }
 
-  adopt(conversation: ConversationCore, onExit: (exit: Exit) => void): PassiveProcess {
+  adopt(conversation: ConversationRecord, onExit: (exit: Exit) => void): PassiveProcess {
     return this.#registry.adopt(conversation, onExit)
   }
 

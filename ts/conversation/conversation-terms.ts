@@ -3,6 +3,7 @@ import type { Exit, PassiveProcess, Pid } from '../process/index.ts'
 import type { CausalContext } from '../protocol/index.ts'
 import type { ConversationCore } from './conversation-core.ts'
 import type { ConversationEvent } from './conversation-history.ts'
+import type { ConversationRecord } from './conversation-record.ts'
 import type { Seat } from './seat.ts'
 import type { SourceRegistration } from './source-registration.ts'
 
@@ -46,7 +47,7 @@ export interface ConversationKeeper {
   /** Called once, when it is over. */
   over(conversation: ConversationCore, error: LiminalError | null): void
   /** Makes the process of a conversation known. It ends with the conversation, and the conversation with it. */
-  adopt(conversation: ConversationCore, onExit: (exit: Exit) => void): PassiveProcess
+  adopt(conversation: ConversationRecord, onExit: (exit: Exit) => void): PassiveProcess
   /** Finds a participant. @param shunned sources that are not to be tried. @throws LiminalError why nobody can take part. */
   seat(conversation: ConversationCore, shunned: ReadonlySet<SourceRegistration> | null): Seat
 }
