@@ -16,6 +16,7 @@ import { MAX_TIMEOUT_MS } from '../waiting.ts'
 import type { SessionContext } from './context.ts'
 import { DeliverWriter } from './deliver-writer.ts'
 import { readingStep } from './reading-step.ts'
+import { RoomListener, type RoomOwner } from './room-listener.ts'
 import { SentSpans } from './sent-spans.ts'
 
 /** Flags of a delivery, at most: the attempt less one. */
@@ -40,22 +41,21 @@ export interface LogSubscriptionOptions {
  * One subscription of a session to a log (extension `DURABLE`): its deliveries are numbered by their positions. Nothing waits here: what the window or the outbox has no room for stays in
  * the log, and a subscriber that is slow is neither shed nor holds anybody up.
  */
-export class SessionLogSubscription implements Sink {
+export class SessionLogSubscription implements Sink, RoomOwner {
   readonly channel: string
   readonly streamId: number
   readonly #context: SessionContext
   readonly #options: LogSubscriptionOptions
   readonly #writer: DeliverWriter
   readonly #sent = new SentSpans()
+  readonly #roomListener: RoomListener
   /** What has to be free of the window before the log is read on: not a page for every delivery. */
   readonly #step: number
   #cursor: CursorSubscription | null = null
   /** The peer knows that it is subscribed. */
   #started = false
   #live = true
-  #waitsForDrain = false
   #checkpoints = 0
-  #roomListener: (() => void) | null = null
 
   constructor(context: SessionContext, options: LogSubscriptionOptions) {
     this.channel = options.channel
@@ -64,6 +64,7 @@ export class SessionLogSubscription implements Sink {
     this.#options = options
     this.#writer = new DeliverWriter(context, options.streamId)
     this.#step = readingStep(options.window)
+    this.#roomListener = new RoomListener(context.output, this)
   }
 
   /** Deliveries that a cursor awaits the answer to. */
@@ -75,7 +76,7 @@ export class SessionLogSubscription implements Sink {
   start(cursor: CursorSubscription | null): void {
     this.#cursor = cursor
     this.#started = true
-    this.#tellRoom()
+    this.#roomListener.tell()
   }
 
   deliver(run: MessageRun, schemaId: Uint8Array, logged: Logged | null): boolean {
@@ -113,8 +114,17 @@ export class SessionLogSubscription implements Sink {
   }
 
   onRoom(listener: () => void): void {
-    this.#roomListener = listener
-    if (this.#onlyWaitsForDrain) this.#tellWhenDrained()
+    this.#roomListener.listen(listener)
+  }
+
+  /** See RoomOwner. */
+  get onlyWaitsForDrain(): boolean {
+    return this.#live && this.#started && this.#context.refusing === null && this.#allowance >= this.#step
+  }
+
+  /** See RoomOwner. */
+  drained(): void {
+    this.#roomListener.tell()
   }
 
   end(error: LiminalError): void {
@@ -161,14 +171,9 @@ export class SessionLogSubscription implements Sink {
   /** Takes no more. */
   close(): void {
     this.#live = false
-    this.#roomListener = null
+    this.#roomListener.end()
     this.#cursor = null
     this.#sent.clear()
-  }
-
-  /** Whether there is room once the outbox has drained. */
-  get #onlyWaitsForDrain(): boolean {
-    return this.#live && this.#started && this.#context.refusing === null && this.#allowance >= this.#step
   }
 
   get #allowance(): number {
@@ -203,25 +208,7 @@ export class SessionLogSubscription implements Sink {
 
   #answered(): void {
     if (this.#sent.outstanding === 0) this.#context.settled()
-    this.#tellRoom()
-  }
-
-  #tellWhenDrained(): void {
-    if (this.#waitsForDrain) return
-    this.#waitsForDrain = true
-    this.#context.output.whenDrained(() => {
-      this.#waitsForDrain = false
-      this.#tellRoom()
-    })
-  }
-
-  #tellRoom(): void {
-    const listener = this.#roomListener
-    if (listener === null) return
-    if (this.room() > 0) {
-      this.#roomListener = null
-      listener()
-    } else if (this.#onlyWaitsForDrain) this.#tellWhenDrained()
+    this.#roomListener.tell()
   }
 
   #fail(code: 'INTERNAL' | 'SUBSCRIPTION_SHED', why: string): false {

@@ -8,6 +8,7 @@ import { DeliveryQueue } from './delivery-queue.ts'
 import { saySessionShed } from './diagnostics.ts'
 import { QueueBudget } from './queue-budget.ts'
 import { readingStep } from './reading-step.ts'
+import { RoomListener, type RoomOwner } from './room-listener.ts'
 
 export interface SessionSubscriptionOptions {
   readonly channel: string
@@ -26,7 +27,7 @@ export interface SessionSubscriptionOptions {
  * Without credits everything goes into the outbox. With credits the peer gets its window, and what exceeds it (or finds no room in the outbox) waits here,
  * encoded, up to a cap. Either queue holds publishers while it is behind; one that is full sheds the subscription and nothing else.
  */
-export class SessionSubscription implements Sink {
+export class SessionSubscription implements Sink, RoomOwner {
   readonly channel: string
   readonly streamId: number
   readonly #context: SessionContext
@@ -34,12 +35,11 @@ export class SessionSubscription implements Sink {
   readonly #writer: DeliverWriter
   readonly #queue = new DeliveryQueue()
   readonly #budget: QueueBudget
+  readonly #roomListener: RoomListener
   /** Deliveries numbered so far, which includes those that wait. */
   #numbered = 0
   #accepted = 0
   #live = true
-  #waitsForRoom = false
-  #roomListener: (() => void) | null = null
 
   constructor(context: SessionContext, options: SessionSubscriptionOptions) {
     this.channel = options.channel
@@ -48,6 +48,7 @@ export class SessionSubscription implements Sink {
     this.#options = options
     this.#writer = new DeliverWriter(context, options.streamId)
     this.#budget = new QueueBudget(context.options.limits.subscriptionQueueBytes)
+    this.#roomListener = new RoomListener(context.output, this)
   }
 
   deliver(run: MessageRun, schemaId: Uint8Array, _logged: Logged | null): boolean {
@@ -88,8 +89,19 @@ export class SessionSubscription implements Sink {
 
   /** See Sink. */
   onRoom(listener: () => void): void {
-    this.#roomListener = listener
-    if (this.#onlyWaitsForDrain) this.#moveWhenDrained()
+    this.#roomListener.listen(listener)
+  }
+
+  /** See RoomOwner. */
+  get onlyWaitsForDrain(): boolean {
+    return this.#live && this.#context.refusing === null && this.#allowance >= readingStep(this.#options.window)
+  }
+
+  /** See RoomOwner. */
+  drained(): void {
+    if (!this.#live) return
+    if (this.#queue.frames > 0) this.#move()
+    this.#roomListener.tell()
   }
 
   hold(): Promise<void> | null {
@@ -114,12 +126,13 @@ export class SessionSubscription implements Sink {
     if (sequence <= this.#accepted || sequence > this.#numbered - this.#queue.frames) return
     this.#accepted = sequence
     if (this.#queue.frames > 0) this.#move()
-    this.#tellRoom()
+    this.#roomListener.tell()
   }
 
   /** Takes no more, drops what waits and lets publishers go. */
   close(): void {
     this.#live = false
+    this.#roomListener.end()
     this.#options.connectionBudget.add(-this.#queue.bytes)
     this.#queue.clear()
     this.#budget.close()
@@ -144,7 +157,7 @@ export class SessionSubscription implements Sink {
     this.#queue.commit(length, count)
     this.#numbered += count
     this.#count(length)
-    if (this.#allowance > 0) this.#moveWhenDrained()
+    if (this.#allowance > 0) this.#roomListener.awaitDrain()
   }
 
   #move(): void {
@@ -152,39 +165,14 @@ export class SessionSubscription implements Sink {
     const before = this.#queue.bytes
     this.#queue.moveTo(output.outbox, this.#allowance, (length) => output.hasRoom(length))
     if (this.#queue.bytes < before) this.#count(this.#queue.bytes - before)
-    if (this.#queue.frames > 0 && this.#allowance > 0) this.#moveWhenDrained()
+    // There is credit but no room in the outbox: goes on once that has drained.
+    if (this.#queue.frames > 0 && this.#allowance > 0) this.#roomListener.awaitDrain()
     if (this.#queue.frames === 0) this.#context.settled()
   }
 
   #count(length: number): void {
     this.#budget.add(length)
     this.#options.connectionBudget.add(length)
-  }
-
-  /** There is credit but no room in the outbox: goes on once that has drained. */
-  #moveWhenDrained(): void {
-    if (this.#waitsForRoom) return
-    this.#waitsForRoom = true
-    this.#context.output.whenDrained(() => {
-      this.#waitsForRoom = false
-      if (!this.#live) return
-      if (this.#queue.frames > 0) this.#move()
-      this.#tellRoom()
-    })
-  }
-
-  #tellRoom(): void {
-    const listener = this.#roomListener
-    if (listener === null) return
-    if (this.room() > 0) {
-      this.#roomListener = null
-      listener()
-    } else if (this.#onlyWaitsForDrain) this.#moveWhenDrained()
-  }
-
-  /** Whether there is room once the outbox has drained. */
-  get #onlyWaitsForDrain(): boolean {
-    return this.#live && this.#context.refusing === null && this.#allowance >= readingStep(this.#options.window)
   }
 
   get #behind(): string {
