@@ -50,6 +50,17 @@ export function beginUnseen(spans: SpanList, { start, end }: PositionRange, now:
   }
 }
 
+/** What the owner did not see was not handed out. @returns the first position that was never handed out, which is `top` if nothing changes that. */
+export function takeUnseenBack(spans: SpanList, top: number): number {
+  let first = top
+  for (let { last } = spans; last !== undefined && isUnseen(last) && last.attempts === 1; last = spans.last) {
+    first = last.start
+    spans.drop(last)
+  }
+  for (const span of spans) if (isUnseen(span) && span.attempts > 1) span.attempts--
+  return first
+}
+
 /** When the next lease or delay ends; `null` if none does. */
 export function nextTimeOf(spans: SpanList, now: number): number | null {
   let next = NOT_SEEN

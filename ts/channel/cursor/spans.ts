@@ -223,3 +223,9 @@ export function isLapsed({ state, handedBack, order }: Span): boolean {
 export function isInHand(span: Span): boolean {
   return span.state === 'out' ? !isUnseen(span) : isLapsed(span)
 }
+
+/** Whether something is to be handed out, or is out, that may have been the end of an owner. */
+export function hasSuspects(spans: SpanList): boolean {
+  for (const { suspect, state } of spans) if (suspect && (state === 'out' || state === 'waiting')) return true
+  return false
+}

@@ -1,15 +1,15 @@
 import { HandOutOrder } from './hand-out-order.ts'
-import { beginLease, beginUnseen, leaveUnseen, nextTimeOf, sharesLease } from './leases.ts'
+import { beginLease, beginUnseen, leaveUnseen, nextTimeOf, sharesLease, takeUnseenBack } from './leases.ts'
 import type { DueRange, ExhaustedMessage, PositionRange } from './positions.ts'
 import type { CursorRecord } from './record.ts'
 import { dueRanges, recordedSpans } from './span-reading.ts'
 import {
+  hasSuspects,
   isAccepted,
   isAnswerable,
   isDeferred,
   isInHand,
   isLapsed,
-  isUnseen,
   NOT_DELIVERED,
   NOT_SEEN,
   type Span,
@@ -81,7 +81,7 @@ export class DeliveryTracker {
    * all of their attempts.
    */
   get isolates(): boolean {
-    if (this.#isolates) this.#isolates = this.#hasSuspects
+    if (this.#isolates) this.#isolates = hasSuspects(this.#spans)
     return this.#isolates
   }
 
@@ -95,7 +95,7 @@ export class DeliveryTracker {
     this.release()
     this.#terms = terms
     this.#spans.forEach('waiting', (span) => this.#fail(span, OWNER_LEFT, AT_ONCE))
-    this.#isolates = terms.maxAttempts !== null && this.#hasSuspects
+    this.#isolates = terms.maxAttempts !== null && hasSuspects(this.#spans)
   }
 
   /**
@@ -106,7 +106,7 @@ export class DeliveryTracker {
    */
   release(died = false): void {
     if (died) for (const span of this.#spans) span.suspect ||= isInHand(span)
-    this.#takeBack()
+    this.#top = takeUnseenBack(this.#spans, this.#top)
     for (const span of this.#spans) {
       span.order = 0
       span.firstOrder = 0
@@ -388,27 +388,7 @@ export class DeliveryTracker {
     this.#fail(span, reason, at)
   }
 
-  get #hasSuspects(): boolean {
-    for (const { suspect, state } of this.#spans) if (suspect && (state === 'out' || state === 'waiting')) return true
-    return false
-  }
-
   get #leasesWhenSeen(): boolean {
     return this.#terms.leaseBegins === 'seen'
-  }
-
-  /** What the owner did not see was not handed out. */
-  #takeBack(): void {
-    for (
-      let { last } = this.#spans;
-      last !== undefined && isUnseen(last) && last.attempts === 1;
-      last = this.#spans.last
-    ) {
-      this.#top = last.start
-      this.#spans.drop(last)
-    }
-    for (const span of this.#spans) {
-      if (isUnseen(span) && span.attempts > 1) span.attempts--
-    }
   }
 }
