@@ -190,7 +190,7 @@ export class PackedDelivery<T> implements Delivery<T> {
 }
 
 /** A u64 as a number; sequences stay far below 2^53. */
-export function readSequence(bytes: Uint8Array, at: number): number {
+function readSequence(bytes: Uint8Array, at: number): number {
   const high = ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0
   const low = ((bytes[at + 4] << 24) | (bytes[at + 5] << 16) | (bytes[at + 6] << 8) | bytes[at + 7]) >>> 0
   return high * 0x1_0000_0000 + low
@@ -200,11 +200,6 @@ export function readSequence(bytes: Uint8Array, at: number): number {
 export function partsOfMark(mark: number): { readonly sequence: number; readonly flags: number } {
   const flags = mark % MARK_FLAGS
   return { sequence: (mark - flags) / MARK_FLAGS, flags }
-}
-
-/** The mark of a frame. */
-export function markOf(sequence: number, flags: number): number {
-  return sequence * MARK_FLAGS + flags
 }
 
 function checkReject(options: RejectOptions): void {

@@ -17,10 +17,8 @@ export { BUS_OPTIONS, type BusOptions, createBus } from './create-bus.ts'
 export {
   type BlockPositions,
   DeliveryBlock,
-  markOf,
   partsOfMark,
   type RejectOptions,
-  readSequence,
 } from './delivery.ts'
 export { HANDLER_FAILED, SUBSCRIPTION_SHED, type SubscriptionEvent } from './diagnostics.ts'
 export { dispatchWork, type GroupOptions } from './dispatch-work.ts'

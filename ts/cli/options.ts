@@ -5,7 +5,7 @@ import { usageError } from './failure.ts'
 
 /** Where a server listens, and where clients connect, unless told otherwise. */
 export const DEFAULT_HOST = '127.0.0.1'
-export const DEFAULT_URL = `liminal://${DEFAULT_HOST}:${DEFAULT_PORT}`
+const DEFAULT_URL = `liminal://${DEFAULT_HOST}:${DEFAULT_PORT}`
 
 /** A parser of whole numbers for `command.option`. */
 export function integer(least: number, most: number): (text: string) => number {
