@@ -144,7 +144,7 @@ describe("the checkpoint policy 'explicit'", () => {
     session.reject(3n)
     await settled()
     expect(log.disk.lastCheckpoint).toMatchObject({ watermark: 0 })
-    expect(registry.lowestUnaccepted).toBe(0n)
+    expect(registry.neededFrom).toBe(0n)
     log = log.crash()
     target.take()
     const again = await taken(log)

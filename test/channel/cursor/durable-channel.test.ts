@@ -69,13 +69,14 @@ describe('a cursor of a durable channel', () => {
     publish(first.channel, 1_500, 1_905)
     await target.until(1_905)
     expect(target.take()).toEqual(range(0, 1_905))
-    const accepted = cursors.lowestUnaccepted
+    await session.checkpoint()
+    const accepted = cursors.neededFrom
     await cursors.close(new LiminalError('CLOSED', 'over'))
     await first.end()
 
     const second = await live(store)
     const reopened = await CursorRegistry.open(second.log)
-    expect(reopened.lowestUnaccepted).toBe(accepted)
+    expect(reopened.neededFrom).toBe(accepted)
     const again = new CountingTarget()
     await reopened.get('billing').acquire(termsOf(again)).ready
     publish(second.channel, 1_905, 1_910)

@@ -174,7 +174,7 @@ class Model {
     await this.open()
     for (let position = 0; position < Number(this.log.next); position++)
       if (!this.accepted.has(position)) missing.add(position)
-    for (let round = 0; missing.size > 0 || this.#registry?.lowestUnaccepted !== this.log.next; round++) {
+    for (let round = 0; missing.size > 0 || this.#registry?.neededFrom !== this.log.next; round++) {
       if (round > 1_000) throw new Error(`${[...missing]} never came.`)
       await settled()
       this.check()

@@ -72,11 +72,6 @@ export class Cursor {
     return { channel: this.#log.name, name, position: BigInt(this.#written), lag, owned: this.#session !== null }
   }
 
-  /** The first position that is not accepted. */
-  get lowestUnaccepted(): bigint {
-    return BigInt(this.#tracker.watermark)
-  }
-
   /** From where on the log is still needed: what is accepted and not written down would be delivered again after a crash. */
   get neededFrom(): bigint {
     return BigInt(Math.min(this.#tracker.watermark, this.#written))

@@ -55,16 +55,16 @@ export class CursorRegistry {
     return [...this.#cursors.values()].sort((left, right) => (left.name < right.name ? -1 : 1))
   }
 
-  /** The first position that some cursor has not accepted; see {@link neededFrom}. */
-  get lowestUnaccepted(): bigint | null {
-    return this.#lowest((cursor) => cursor.lowestUnaccepted)
-  }
-
   /**
    * The first position that some cursor still needs; `null` if there is no cursor. With a damaged one it is 0, until that is set or removed: nobody knows what it needs.
    */
   get neededFrom(): bigint | null {
-    return this.#lowest((cursor) => cursor.neededFrom)
+    if (this.#unreadable.size > 0) return 0n
+    let lowest: bigint | null = null
+    for (const { neededFrom } of this.#cursors.values()) {
+      if (lowest === null || neededFrom < lowest) lowest = neededFrom
+    }
+    return lowest
   }
 
   /** @throws LiminalError `CURSOR_NOT_FOUND`, `STORE_CORRUPT`, `NOT_SUPPORTED` (of a later version), `CLOSED`. */
@@ -125,16 +125,6 @@ export class CursorRegistry {
     const outcomes = await Promise.allSettled([...this.#cursors.values()].map((cursor) => cursor.close(error)))
     const failed = outcomes.find((outcome) => outcome.status === 'rejected')
     if (failed !== undefined) throw toLiminalError(failed.reason)
-  }
-
-  #lowest(positionOf: (cursor: Cursor) => bigint): bigint | null {
-    if (this.#unreadable.size > 0) return 0n
-    let lowest: bigint | null = null
-    for (const cursor of this.#cursors.values()) {
-      const position = positionOf(cursor)
-      if (lowest === null || position < lowest) lowest = position
-    }
-    return lowest
   }
 
   #find(name: string): Cursor | null {
