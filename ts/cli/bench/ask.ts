@@ -1,6 +1,6 @@
 import { Crew } from './crew.ts'
 import type { AskerDown, AskerUp, ResponderDown, ResponderUp } from './messages.ts'
-import { type BenchOptions, type BenchReport, checkOf, latencyOf, passes, sizesOf } from './report.ts'
+import { type BenchOptions, type BenchReport, checkOf, reportOf, sizesOf } from './report.ts'
 
 /**
  * Measures requests and replies between real processes (`publishers` ask, `subscribers` respond), and checks that every request reaches one responder once and
@@ -54,27 +54,17 @@ export async function benchAsk(options: BenchOptions): Promise<BenchReport> {
       outOfOrder: 0,
       corrupt: replies.corrupt + requests.corrupt,
     }
-    return {
+    return reportOf(options, {
       benchmark: 'ask',
       mode: 'ask',
-      messages,
-      size: options.size,
-      publishers: options.publishers,
-      subscribers: options.subscribers,
-      inFlight,
       serverCodec: crew.serverCodec,
       seconds,
-      messagesPerSecond: messages / seconds,
-      latencyMilliseconds: latencyOf(asked.map(({ latency }) => latency)),
-      serverCpuMicrosecondsPerMessage:
-        before === null || after === null ? null : (after.cpuMicroseconds - before.cpuMicroseconds) / messages,
-      peakRssBytes: {
-        server: after?.peakRssBytes ?? null,
-        publisher: Math.max(...asked.map((done) => done.peakRssBytes)),
-        subscriber: Math.max(...answered.map((done) => done.peakRssBytes)),
-      },
       check,
-      passed: passes(check),
-    }
+      before,
+      after,
+      latencies: asked,
+      publishers: asked,
+      subscribers: answered,
+    })
   })
 }

@@ -1,6 +1,6 @@
 import { Crew } from './crew.ts'
 import type { PublisherDown, PublisherUp, SubscriberDown, SubscriberUp } from './messages.ts'
-import { type BenchOptions, type BenchReport, checkOf, latencyOf, passes, sizesOf } from './report.ts'
+import { type BenchOptions, type BenchReport, checkOf, reportOf, sizesOf } from './report.ts'
 
 export interface BenchPubSubOptions extends BenchOptions {
   /** Whether each publish waits for its receipt (`publish`) or goes without one (`send`). */
@@ -51,27 +51,17 @@ export async function benchPubSub(options: BenchPubSubOptions): Promise<BenchRep
       arrived.map(({ counts }) => counts),
       expected,
     )
-    return {
+    return reportOf(options, {
       benchmark: 'pubsub',
       mode: acknowledged ? 'acknowledged' : 'unacknowledged',
-      messages: options.messages,
-      size: options.size,
-      publishers: options.publishers,
-      subscribers: options.subscribers,
-      inFlight,
       serverCodec: crew.serverCodec,
       seconds,
-      messagesPerSecond: options.messages / seconds,
-      latencyMilliseconds: latencyOf(arrived.map(({ latency }) => latency)),
-      serverCpuMicrosecondsPerMessage:
-        before === null || after === null ? null : (after.cpuMicroseconds - before.cpuMicroseconds) / options.messages,
-      peakRssBytes: {
-        server: after?.peakRssBytes ?? null,
-        publisher: Math.max(...published.map((done) => done.peakRssBytes)),
-        subscriber: Math.max(...arrived.map((done) => done.peakRssBytes)),
-      },
       check,
-      passed: passes(check),
-    }
+      before,
+      after,
+      latencies: arrived,
+      publishers: published,
+      subscribers: arrived,
+    })
   })
 }

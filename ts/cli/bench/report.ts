@@ -1,3 +1,4 @@
+import type { Usage } from './crew.ts'
 import { Histogram, type HistogramCounts } from './histogram.ts'
 import type { TallyCounts } from './tally.ts'
 
@@ -65,6 +66,55 @@ export interface BenchReport {
   readonly check: Check
   /** Whether everything arrived, once, whole and in order. */
   readonly passed: boolean
+}
+
+/** What one run measured. */
+export interface Measured extends Pick<BenchReport, 'benchmark' | 'mode' | 'serverCodec' | 'seconds' | 'check'> {
+  /** What the server had used when it began, and at the end; null with a server that runs elsewhere. */
+  readonly before: Usage | null
+  readonly after: Usage | null
+  readonly latencies: readonly { readonly latency: HistogramCounts }[]
+  /** Those that publish, or ask. */
+  readonly publishers: readonly Peak[]
+  /** Those that subscribe, or respond. */
+  readonly subscribers: readonly Peak[]
+}
+
+/** The largest resident memory of one process. */
+interface Peak {
+  readonly peakRssBytes: number
+}
+
+/** Sums a run up. */
+export function reportOf(options: BenchOptions, measured: Measured): BenchReport {
+  const { benchmark, mode, serverCodec, seconds, check, before, after } = measured
+  const { messages, size, publishers, subscribers, inFlight } = options
+  return {
+    benchmark,
+    mode,
+    messages,
+    size,
+    publishers,
+    subscribers,
+    inFlight,
+    serverCodec,
+    seconds,
+    messagesPerSecond: messages / seconds,
+    latencyMilliseconds: latencyOf(measured.latencies.map(({ latency }) => latency)),
+    serverCpuMicrosecondsPerMessage:
+      before === null || after === null ? null : (after.cpuMicroseconds - before.cpuMicroseconds) / messages,
+    peakRssBytes: {
+      server: after?.peakRssBytes ?? null,
+      publisher: peakOf(measured.publishers),
+      subscriber: peakOf(measured.subscribers),
+    },
+    check,
+    passed: passes(check),
+  }
+}
+
+function peakOf(processes: readonly Peak[]): number {
+  return Math.max(...processes.map(({ peakRssBytes }) => peakRssBytes))
 }
 
 /** Spreads messages over sources, as evenly as it gets. */
