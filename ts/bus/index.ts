@@ -15,7 +15,6 @@ export {
 export { type BusCore, type BusState, coreOf } from './core.ts'
 export { BUS_OPTIONS, type BusOptions, createBus } from './create-bus.ts'
 export {
-  type BlockPositions,
   DeliveryBlock,
   partsOfMark,
   type RejectOptions,
@@ -23,12 +22,10 @@ export {
 export { HANDLER_FAILED, SUBSCRIPTION_SHED, type SubscriptionEvent } from './diagnostics.ts'
 export { dispatchWork, type GroupOptions } from './dispatch-work.ts'
 export { LocalBus } from './local-bus.ts'
-export type { LocalConversation } from './local-conversation.ts'
 export { partsNotRecorded, withoutJournal } from './local-durable-conversation.ts'
 export { LocalResponder } from './local-responder.ts'
 export type { SubscriptionQueueLimits } from './local-sink.ts'
 export { LocalWorker } from './local-worker.ts'
-export { Outcome } from './outcome.ts'
 export { DEFAULT_PART_TIMEOUT_MS, type PartSink, type PartSource, Parts } from './parts.ts'
 export { checkPublishOptions, checkSendOptions, checkWaitOptions } from './publish-options.ts'
 export {

@@ -28,7 +28,7 @@ export function schemaId(jsonSchema: unknown): Uint8Array {
  * JSON.stringify would turn into null is refused instead: NaN and infinities, and those three in arrays.
  * @throws LiminalError `SCHEMA_INVALID` also for bigint, cycles and nesting over 256.
  */
-export function plainJson(value: unknown): unknown {
+function plainJson(value: unknown): unknown {
   return isPlain(value, '', 0) ? value : JSON.parse(JSON.stringify(value))
 }
 

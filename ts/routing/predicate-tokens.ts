@@ -11,7 +11,7 @@ export interface Token {
 }
 
 /** Most UTF-16 units of a predicate's text. */
-export const MAX_TEXT_LENGTH = 65_536
+const MAX_TEXT_LENGTH = 65_536
 
 const KEYWORDS: ReadonlySet<string> = new Set([
   'and',
