@@ -149,6 +149,7 @@ export class ChannelRegistry {
     const contract = { schema, storage }
     const core = this.#add(name, contract)
     this.#declared.set(name, contract)
+    this.#refused.delete(name)
     return core
   }
 
@@ -159,7 +160,7 @@ export class ChannelRegistry {
     }
   }
 
-  /** Refuses a channel from now on, as long as there is none: it was durable, and cannot be read, or is being removed. A channel of its name that forgets would be worse. */
+  /** Refuses a channel from now on, until it is declared: it was durable, and cannot be read, or was removed. A channel of its name that forgets would be worse. */
   refuse(name: string, error: LiminalError): void {
     this.#refused.set(name, error)
   }

@@ -18,17 +18,19 @@ const MOST_BURIALS = 16
  * Publishes a message to a dead-letter channel and resolves once it is stored: its payload as it is, caused by `channel@position`, published by `cursor name: why`. Its key makes sure that a
  * message that is buried twice is there once. The vector clock of its causal context counts its burials; at the 16th it is left where it is, in all the channels that it came through.
  *
+ * @param incarnation Which channel of its name the message is of: positions of another one that was removed are not its own.
  * @throws LiminalError what the publish was refused with.
  */
-export async function bury(letter: DeadLetter, to: ChannelCore): Promise<void> {
+export async function bury(letter: DeadLetter, to: ChannelCore, incarnation?: number): Promise<void> {
   const burials = burialsOf(letter) + 1n
   if (burials > MOST_BURIALS) return
   try {
-    await publish(letter, to, { parentId: `${letter.channel}@${letter.position}`, vectorClockEntry: burials })
+    const causal = { parentId: `${letter.channel}@${letter.position}`, vectorClockEntry: burials }
+    await publish(letter, to, causal, incarnation)
   } catch (error) {
     // A message of the largest size has no room for what caused it.
     if (!(error instanceof LiminalError && error.code === 'PAYLOAD_TOO_LARGE')) throw error
-    await publish(letter, to, null)
+    await publish(letter, to, null, incarnation)
   }
 }
 
@@ -48,8 +50,15 @@ function burialsOf({ run }: DeadLetter): bigint {
   return codec.extractCausalContext(run.bytes.subarray(from, to)).vectorClockEntry ?? 0n
 }
 
-function publish(letter: DeadLetter, to: ChannelCore, causal: CausalContext | null): Promise<void> {
+function publish(
+  letter: DeadLetter,
+  to: ChannelCore,
+  causal: CausalContext | null,
+  incarnation: number | undefined,
+): Promise<void> {
   const { channel, cursor, position, attempts, reason, run } = letter
+  const own = incarnation === undefined ? [] : [String(incarnation)]
+  const key = JSON.stringify([channel, cursor, position.toString(), ...own])
   const row = rowOffset(run.first)
   const at = run.columns[row + Column.PAYLOAD]
   const payload = run.bytes.subarray(at, at + run.columns[row + Column.PAYLOAD_LENGTH])
@@ -63,7 +72,7 @@ function publish(letter: DeadLetter, to: ChannelCore, causal: CausalContext | nu
       duplicate: () => resolve(),
       refused: reject,
     }
-    to.publishRun(oneMessageRun(payload, causal, JSON.stringify([channel, cursor, position.toString()])), observer)
+    to.publishRun(oneMessageRun(payload, causal, key), observer)
   })
 }
 

@@ -149,7 +149,8 @@ export class DurableChannels {
       await this.#restore(name)
       throw failure
     }
-    this.#registry.allow(name)
+    // Whoever still publishes to it would be told that it is accepted, and it would be stored nowhere.
+    this.#registry.refuse(name, removed(name))
     await finishRemoval(this.#stores, removal)
     return true
   }
@@ -251,7 +252,7 @@ export class DurableChannels {
       prepareDeadLetters: async (to) => {
         await this.#deadLetters(to, sync)
       },
-      bury: async (letter, to) => bury(letter, await this.#deadLetters(to, sync)),
+      bury: async (letter, to) => bury(letter, await this.#deadLetters(to, sync), incarnation),
     }
   }
 
@@ -293,6 +294,11 @@ async function end({ log, cursors, retention }: Durable, error: LiminalError): P
 }
 
 function nothing(): void {}
+
+function removed(name: string): LiminalError {
+  const message = `Channel '${name}' was durable, and was removed. Declare it to use its name again.`
+  return new LiminalError('CHANNEL_NOT_FOUND', message)
+}
 
 function otherPolicy(name: string, known: SyncPolicy, asked: SyncPolicy): LiminalError {
   const message = `Channel '${name}' is stored with sync '${known}', which cannot be changed to '${asked}'. Declare it with '${known}', or another channel.`
