@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { SubscribeOptions } from '../../ts/bus/index.ts'
 import { connect, type RemoteBus } from '../../ts/client/index.ts'
 import { MemoryStore } from '../../ts/durability/index.ts'
@@ -77,6 +77,81 @@ describe('a cursor over a connection', () => {
       if (seen.length === 4) break
     }
     expect(seen).toEqual(['0/1', '0/2', '1/1', '1/2'])
+  })
+
+  it('has leases for all that was taken, also where the last of a turn was answered in it', async () => {
+    for (const answer of ['accept', 'reject'] as const) {
+      const server = await serverWith(2)
+      const bus = keep(await connect(server.url))
+      const options: SubscribeOptions = { from: 'earliest', accept: 'each', cursor: { name: 'billing', leaseMs: 20 } }
+      const deliveries = bus.channel<number>('orders').subscribe(options)[Symbol.asyncIterator]()
+      await deliveries.next()
+      const { value: second } = await deliveries.next()
+      if (answer === 'accept') second.accept()
+      else second.reject({ delayMs: 60_000 })
+      const { value: again } = await deliveries.next()
+      expect([again.value, again.attempt]).toEqual([0, 2])
+    }
+  })
+
+  it('gives all of its window to who answers nothing before it has that, however slowly it comes', async () => {
+    const server = await serverWith(0)
+    const bus = keep(await connect(server.url))
+    const cursor = { name: 'billing', maxAttempts: 3 }
+    const subscription = bus.channel<number>('orders').subscribe({ cursor, maxInFlight: 64, accept: 'explicit' })
+    await subscription.ready()
+    const deliveries = subscription[Symbol.asyncIterator]()
+    for (let value = 0; value < 64; value++) {
+      await server.bus.channel<number>('orders').publish(value)
+      expect((await deliveries.next()).value?.value).toBe(value)
+    }
+  })
+
+  it('takes any window, and has no more in flight than a cursor can keep', async () => {
+    const server = await serverWith(17_000)
+    const bus = keep(await connect(server.url))
+    const options: SubscribeOptions = { from: 'earliest', accept: 'explicit', maxInFlight: 0xffff_ffff }
+    const deliveries = bus
+      .channel<number>('orders')
+      .subscribe({ ...options, cursor: 'billing' })
+      [Symbol.asyncIterator]()
+    for (let value = 0; value < 16_384; value++) expect((await deliveries.next()).value.value).toBe(value)
+    const more = deliveries.next()
+    await server.bus.channel('orders').publish(0)
+    await bus.channel('orders').publish(0)
+    expect(await Promise.race([more, Promise.resolve('none')])).toBe('none')
+    await deliveries.return?.()
+  })
+
+  it('takes the attempts of a message that its handler throws for, and of those beside it one', async () => {
+    const server = await serverWith(16)
+    const handled = new Map<number, number>()
+    for (const bus of [server.bus, keep(await connect(server.url))]) {
+      const name = bus === server.bus ? 'here' : 'there'
+      handled.clear()
+      for (let life = 0; handled.size < 15; life++) {
+        expect(life).toBeLessThan(5)
+        const cursor = { name, maxAttempts: 3, deadLetter: `sad-${name}` }
+        const subscription = bus.channel<number>('orders').subscribe(
+          (batch) => {
+            for (const { value, attempt } of batch) {
+              if (value === 5) throw new Error('cannot bill this')
+              handled.set(value, attempt)
+            }
+            if (handled.size === 15) void subscription.close()
+          },
+          { cursor, from: 'earliest' },
+        )
+        await subscription.closed.catch((error: unknown) =>
+          expect(error).toMatchObject({ message: 'cannot bill this' }),
+        )
+      }
+      expect(Math.max(...handled.values())).toBe(2)
+      await vi.waitFor(async () => {
+        const letters = await server.bus.administration.peek(`sad-${name}`, { limit: 100 })
+        expect(letters.map(({ payload }) => Buffer.from(payload).toString())).toEqual(['5'])
+      })
+    }
   })
 
   it('costs no attempt of what a subscriber that leaves in order has not seen', async () => {

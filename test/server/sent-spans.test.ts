@@ -8,7 +8,7 @@ describe('what was sent and not answered', () => {
     sent.sent(11, 5, 0)
     sent.sent(16, 5, 0)
     sent.sent(100, 2, 0)
-    expect(sent.takeThrough(13, 0)).toEqual([{ sequence: 11, count: 3, flags: 0, answered: false, taken: false }])
+    expect(sent.takeThrough(13, 0)).toEqual([{ sequence: 11, count: 3, flags: 0 }])
     expect(sent.outstanding).toBe(9)
     // Taken already, never sent, and sent with other flags.
     for (const [sequence, flags] of [
@@ -53,7 +53,7 @@ describe('what was sent and not answered', () => {
   })
 
   it('is taken in hand in the same order, however it is told', () => {
-    const sent = new SentSpans()
+    const sent = new SentSpans(true)
     sent.sent(11, 4, 0)
     sent.sent(15, 2, 1)
     const newly = (sequence: number, flags: number): string[] =>
@@ -64,7 +64,7 @@ describe('what was sent and not answered', () => {
     expect(newly(13, 0)).toEqual(['13+1.0'])
     sent.takeOne(14, 0, true)
     sent.sent(17, 1, 1)
-    expect(newly(15, 1)).toEqual(['15+1.1'])
+    expect(newly(15, 1)).toEqual(['14+1.0', '15+1.1'])
     expect(newly(14, 0)).toEqual([])
     expect(newly(99, 0)).toEqual([])
     expect(sent.outstanding).toBe(6)
@@ -75,11 +75,41 @@ describe('what was sent and not answered', () => {
     ])
   })
 
-  it('costs a span and not one for each that is taken', () => {
+  it('is told by none that is not there, and not by who does not say what it takes', () => {
     const sent = new SentSpans()
-    sent.sent(1, 10_000, 0)
-    for (let sequence = 1; sequence <= 9_999; sequence++) expect(sent.taken(sequence, 0)).toHaveLength(1)
-    expect(sent.takeThrough(10_000, 0)).toHaveLength(2)
+    sent.sent(1, 5, 0)
+    expect(sent.taken(3, 0)).toEqual([])
+    const told = new SentSpans(true)
+    told.sent(1, 5, 0)
+    for (const [sequence, flags] of [
+      [0, 0],
+      [6, 0],
+      [3, 1],
+    ])
+      expect(told.taken(sequence, flags)).toEqual([])
+  })
+
+  it('is found in few steps among any number of others, and where it is not', () => {
+    const sent = new SentSpans(true)
+    const total = 65_536
+    for (let sequence = 1; sequence <= total; sequence++) sent.sent(sequence * 2, 1, 0)
+    for (let answer = 0; answer < 200_000; answer++) expect(sent.takeOne(answer * 2 + 1, 0, false)).toBe(false)
+    for (let sequence = total; sequence > 0; sequence--) sent.takeOne(sequence * 2, 0, false)
+    expect(sent.outstanding).toBe(0)
+  })
+
+  it('takes the place of what was sent before where flags cannot tell them apart', () => {
+    const sent = new SentSpans()
+    for (let position = 1; position <= 4; position++) sent.sent(position, 1, 255)
+    sent.takeOne(3, 255, true)
+    sent.sent(2, 2, 255)
+    expect(sent.outstanding).toBe(4)
+    expect(sent.takeThrough(4, 255).map(({ sequence, count }) => [sequence, count])).toEqual([
+      [1, 1],
+      [4, 1],
+    ])
+    expect(sent.takeThrough(3, 255).map(({ sequence, count }) => [sequence, count])).toEqual([[2, 2]])
+    expect(sent.outstanding).toBe(0)
   })
 
   it('remembers only so much of what was handed back behind one that is never answered', () => {
@@ -126,6 +156,70 @@ describe('what was sent and not answered', () => {
           expect(sent.outstanding).toBe(list.length)
         }
       }),
+    )
+  })
+
+  it('counts as a plain list does, also of what is sent again, taken and handed back', () => {
+    const step = fc.record({
+      is: fc.constantFrom('sent', 'again', 'one', 'handed back', 'taken', 'through'),
+      count: fc.integer({ min: 1, max: 4 }),
+      pick: fc.nat(1_000),
+    })
+    interface Listed {
+      readonly sequence: number
+      readonly flags: number
+      answered: boolean
+    }
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+        const sent = new SentSpans(true)
+        const flat = (spans: readonly { sequence: number; count: number; flags: number }[]): string[] =>
+          spans.flatMap(({ sequence, count, flags }) =>
+            Array.from({ length: count }, (_, index) => `${sequence + index}.${flags}`),
+          )
+        const named = (listed: readonly Listed[]): string[] =>
+          listed.map(({ sequence, flags }) => `${sequence}.${flags}`)
+        let list: Listed[] = []
+        let untaken: Listed[] = []
+        const attempts = new Map<number, number>()
+        let next = 1
+        for (const { is, count, pick } of steps) {
+          const one = list[pick % Math.max(1, list.length)]
+          if (is === 'sent') {
+            if (pick % 5 === 0) next++
+            sent.sent(next, count, 0)
+            for (let left = count; left > 0; left--) list.push({ sequence: next++, flags: 0, answered: false })
+            untaken.push(...list.slice(-count))
+          } else if (one === undefined) {
+            expect(flat(sent.taken(pick, 0))).toEqual([])
+          } else if (is === 'again') {
+            const { sequence } = one
+            const flags = (attempts.get(sequence) ?? 0) + 1
+            attempts.set(sequence, flags)
+            sent.sent(sequence, 1, flags)
+            list.push({ sequence, flags, answered: false })
+            untaken.push(...list.slice(-1))
+          } else {
+            // Every answer says that the delivery is taken.
+            const through = untaken.indexOf(one)
+            expect(flat(sent.taken(one.sequence, one.flags))).toEqual(named(untaken.slice(0, through + 1)))
+            untaken = untaken.slice(through + 1)
+            if (is === 'through') {
+              const before = list.slice(0, list.indexOf(one) + 1).filter(({ answered }) => !answered)
+              expect(flat(sent.takeThrough(one.sequence, one.flags))).toEqual(named(before))
+              list = list.slice(list.indexOf(one) + 1)
+            } else if (is !== 'taken') {
+              expect(sent.takeOne(one.sequence, one.flags, is === 'handed back')).toBe(!one.answered)
+              if (is === 'one' && !one.answered) list = list.filter((other) => other !== one)
+              one.answered = true
+            }
+            // What was handed back is forgotten where nothing waits for an answer.
+            if (list.every(({ answered }) => answered)) list = []
+          }
+          expect(sent.outstanding).toBe(list.filter(({ answered }) => !answered).length)
+        }
+      }),
+      { numRuns: 300 },
     )
   })
 })

@@ -100,11 +100,11 @@ function subscribeWithCursor<T>(
       for (const { position, count } of stretchesOf(deliveries)) owned?.seen(position, count)
     },
     onTake: () => sink.update(),
-    onClose: async () => {
+    onClose: async (how) => {
       sink.close()
       // Not until that is written down: a disk that is full would keep it from ending.
       await acquired.promise
-      await owned?.close()
+      await owned?.close(how)
     },
   })
   const sink = new LocalSink(queue, context.subscriptionQueue, 'drop')

@@ -41,11 +41,11 @@ export interface SubscriptionQueueOptions<T> {
   /** Hears that {@link SubscriptionQueue.pending} fell. */
   readonly onTake: (() => void) | null
   /**
-   * Ends the subscription where it comes from. Called once, when the subscriber ended it or its handler threw; never after
+   * Ends the subscription where it comes from: the subscriber left it, or its handler threw (`'died'`), and one of the deliveries that it had may be why. Called once, when the subscriber ended it or its handler threw; never after
    * {@link SubscriptionQueue.fail}, and not for a signal that was aborted from the start: {@link SubscriptionQueue.open} is `false` then. The subscriber's `close()`
    * waits for its promise.
    */
-  readonly onClose: () => void | Promise<void>
+  readonly onClose: (how: 'left' | 'died') => void | Promise<void>
 }
 
 /** Deliveries of a cursor that were handed out and not answered at most, also long after their leases: their marks are kept. */
@@ -190,7 +190,7 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
     this.#state = { is: 'failed', error }
     this.#leave(error)
     this.#warnIfUnseen(error)
-    this.#closeSource()
+    this.#closeSource('died')
   }
 
   /** See DeliveryOwner. */
@@ -328,21 +328,21 @@ export class SubscriptionQueue<T> implements DeliveryOwner, DeliverySource<T> {
       this.#closed.resolve()
       this.#leave(whyNotReady)
     }
-    const closing = wasOpen ? this.#closeSource() : Promise.resolve()
+    const closing = wasOpen ? this.#closeSource('left') : Promise.resolve()
     this.#closing = closing
     this.#consumer.wake()
     return closing
   }
 
-  #closeSource(): Promise<void> {
-    const closing = this.#tellSource()
+  #closeSource(how: 'left' | 'died'): Promise<void> {
+    const closing = this.#tellSource(how)
     // Not everybody who ends a subscription waits for the end: a signal does not, nor does a handler that threw.
     closing.catch(() => {})
     return closing
   }
 
-  async #tellSource(): Promise<void> {
-    if (this.#started) await this.#options.onClose()
+  async #tellSource(how: 'left' | 'died'): Promise<void> {
+    if (this.#started) await this.#options.onClose(how)
   }
 
   #leave(error: unknown): void {

@@ -44,8 +44,8 @@ export class DeliveryAnswers {
   /** The last delivery that the subscriber has and the server was not told of; 0: none. */
   #taken = 0
   #tellsTaken = false
-  /** The last delivery that was accepted with those before it. */
-  #lastAccepted = 0
+  /** The last delivery that was answered: the server knows by it that the subscriber has it. */
+  #lastAnswered = 0
   readonly #checkpoints = new Map<string, Deferred<void>>()
   #lastCheckpoint = 0
   #live = true
@@ -55,7 +55,7 @@ export class DeliveryAnswers {
     this.#terms = terms
     const { window, cursor } = terms
     const counts = this.isPaced && !this.#tellsEach
-    this.#credit = counts ? new Credit(window, (mark) => this.#acceptThrough(mark), cursor) : null
+    this.#credit = counts ? new Credit(window, (mark) => this.#answer(0, mark), cursor) : null
   }
 
   /** Whether the server waits for answers before it sends more. */
@@ -87,7 +87,7 @@ export class DeliveryAnswers {
 
   /** One delivery was accepted, or all up to it, as the terms say. */
   accepted(mark: number, ordinal: number): void {
-    if (this.#tellsEach) this.#accept(ACCEPT_ONE, mark)
+    if (this.#tellsEach) this.#answer(ACCEPT_ONE, mark)
     else if (this.#terms.acceptsEach) {
       // Without a log a window is all that they move, and it counts.
       this.#acceptedCount++
@@ -101,6 +101,7 @@ export class DeliveryAnswers {
     const text = reason === undefined ? null : wireText(reason)
     const streamId = this.#terms.stream
     const referencedMessageId = this.#reference(mark)
+    this.#lastAnswered = mark
     if (delayMs === 0) {
       this.#connection.write({ type: 'Reject', flags: 0, streamId, referencedMessageId, reason: text })
     } else {
@@ -145,7 +146,7 @@ export class DeliveryAnswers {
     this.#credit?.flush()
     const taken = this.#taken
     this.#taken = 0
-    if (taken !== 0 && taken !== this.#lastAccepted) this.#accept(ACCEPT_TAKEN, taken)
+    if (taken !== 0 && taken !== this.#lastAnswered) this.#accept(ACCEPT_TAKEN, taken)
   }
 
   /** Nothing is told any more. @param error what a checkpoint that is underway fails with. */
@@ -163,9 +164,9 @@ export class DeliveryAnswers {
     return this.#live && this.#connection.open
   }
 
-  #acceptThrough(mark: number): void {
-    this.#lastAccepted = mark
-    this.#accept(0, mark)
+  #answer(flags: number, mark: number): void {
+    this.#lastAnswered = mark
+    this.#accept(flags, mark)
   }
 
   #accept(flags: number, mark: number): void {

@@ -20,6 +20,7 @@ import {
   ROW_WIDTH,
   SUBSCRIBE_TERMS,
   SUBSCRIBED_LOGGED,
+  UNSUBSCRIBE_DIED,
   withSubscribeTerms,
 } from '../protocol/index.ts'
 import { toLiminalError } from '../thrown.ts'
@@ -106,7 +107,7 @@ class RemoteSubscription implements StreamOwner, Restorable {
               if (epoch === this.#epoch) this.#answers?.handedOut(mark)
             },
       onTake: () => this.#reportWaiting(),
-      onClose: () => this.#close(),
+      onClose: (how) => this.#close(how),
     })
     // The queue ends itself in a moment.
     if (signal?.aborted) return
@@ -266,7 +267,7 @@ class RemoteSubscription implements StreamOwner, Restorable {
   }
 
   /** The subscriber wants no more. */
-  async #close(): Promise<void> {
+  async #close(how: 'left' | 'died'): Promise<void> {
     this.#core.restorables.delete(this)
     const connection = this.#connection
     const live = this.#phase === 'live'
@@ -279,7 +280,7 @@ class RemoteSubscription implements StreamOwner, Restorable {
     if (!live) return
     const confirmed = new Deferred<void>()
     this.#confirmed = confirmed
-    this.#unsubscribe(connection)
+    this.#unsubscribe(connection, how)
     const { requestTimeoutMs } = this.#core.settings
     const what = `Unsubscribing from '${this.channel}'`
     // A server that does not confirm in time changes nothing: what it still sends is ignored.
@@ -287,9 +288,10 @@ class RemoteSubscription implements StreamOwner, Restorable {
     this.#over()
   }
 
-  #unsubscribe(connection: Connection): void {
+  #unsubscribe(connection: Connection, how: 'left' | 'died' = 'left'): void {
     const confirms = connection.granted(Capability.CONFIRMATIONS)
-    const flags = confirms ? CONFIRM : 0
+    const died = how === 'died' && this.#settings.cursor !== null ? UNSUBSCRIBE_DIED : 0
+    const flags = (confirms ? CONFIRM : 0) | died
     connection.write({ type: 'Unsubscribe', flags, streamId: this.#stream, subscriptionId: this.#subscriptionId })
     if (!confirms) this.#over()
   }

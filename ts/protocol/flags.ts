@@ -52,6 +52,8 @@ export const ACCEPT_EXTEND = 0x40
 export const ACCEPT_TAKEN = 0x10
 /** On Accept, extension `DURABLE`: write down how far the cursor is, and echo this frame when that is durable. Accepts nothing itself. */
 export const ACCEPT_CHECKPOINT = 0x20
+/** On Unsubscribe, extension `DURABLE`: its subscriber failed, and one of the deliveries that it had may be why. */
+export const UNSUBSCRIBE_DIED = 0x20
 /** On SubscribeAck, extension `DURABLE`: the channel is durable, and deliveries are numbered by their positions. */
 export const SUBSCRIBED_LOGGED = 0x80
 /** On ConversationOpen, extension `DURABLE`: a NUL and terms as JSON text follow the subject, see `readDurableTerms`. */

@@ -23,6 +23,8 @@ import { SentSpans } from './sent-spans.ts'
 const MOST_FLAGS = 0xff
 /** Checkpoints of one subscription that are being written, at most. */
 const MOST_CHECKPOINTS = 1_024
+/** Milliseconds that a part of the window waits to become a step. */
+const LINGER_MS = 2
 
 export interface LogSubscriptionOptions {
   readonly channel: string
@@ -47,7 +49,7 @@ export class SessionLogSubscription implements Sink, RoomOwner {
   readonly #context: SessionContext
   readonly #options: LogSubscriptionOptions
   readonly #writer: DeliverWriter
-  readonly #sent = new SentSpans()
+  readonly #sent: SentSpans
   readonly #roomListener: RoomListener
   /** What has to be free of the window before the log is read on: not a page for every delivery. */
   readonly #step: number
@@ -55,6 +57,9 @@ export class SessionLogSubscription implements Sink, RoomOwner {
   /** The peer knows that it is subscribed. */
   #started = false
   #live = true
+  /** Until a part of the window is used that is smaller than a step, and whether that time is over. */
+  #lingering: NodeJS.Timeout | null = null
+  #hasLingered = false
   #checkpoints = 0
 
   constructor(context: SessionContext, options: LogSubscriptionOptions) {
@@ -64,6 +69,7 @@ export class SessionLogSubscription implements Sink, RoomOwner {
     this.#options = options
     this.#writer = new DeliverWriter(context, options.streamId)
     this.#step = readingStep(options.window)
+    this.#sent = new SentSpans(options.tellsTaken)
     this.#roomListener = new RoomListener(context.output, this)
   }
 
@@ -96,6 +102,7 @@ export class SessionLogSubscription implements Sink, RoomOwner {
     const flags = Math.min(logged.attempt - 1, MOST_FLAGS)
     this.#writer.write(rows, run.first, run.count, length, sequence, flags, schemaId)
     if (this.#options.window !== null) this.#sent.sent(Number(sequence), run.count, flags)
+    this.#hasLingered = false
     return true
   }
 
@@ -108,18 +115,20 @@ export class SessionLogSubscription implements Sink, RoomOwner {
     const { output, refusing, options } = this.#context
     if (!this.#live || !this.#started || refusing !== null) return 0
     if (!options.deliver) return Number.POSITIVE_INFINITY
-    if (this.#allowance < this.#step) return 0
+    if (this.#allowance < this.#step && !this.#hasLingered) return 0
     // What is not behind takes a page of any size.
     return output.hasRoom(options.limits.outboxBytes) ? this.#allowance : 0
   }
 
   onRoom(listener: () => void): void {
     this.#roomListener.listen(listener)
+    this.#linger()
   }
 
   /** See RoomOwner. */
   get onlyWaitsForDrain(): boolean {
-    return this.#live && this.#started && this.#context.refusing === null && this.#allowance >= this.#step
+    const isWanted = this.#allowance >= this.#step || this.#hasLingered
+    return this.#live && this.#started && this.#context.refusing === null && isWanted
   }
 
   /** See RoomOwner. */
@@ -142,10 +151,8 @@ export class SessionLogSubscription implements Sink, RoomOwner {
     const named = deliveryIn(frame.referencedMessageId)
     if (named === null) return
     const { sequence, flags } = named
-    if ((frame.flags & ACCEPT_TAKEN) !== 0) {
-      for (const span of this.#sent.taken(sequence, flags)) this.#cursor?.seen(BigInt(span.sequence - 1), span.count)
-      return
-    }
+    this.#taken(sequence, flags)
+    if ((frame.flags & ACCEPT_TAKEN) !== 0) return
     if ((frame.flags & ACCEPT_EXTEND) !== 0) {
       if (this.#sent.has(sequence, flags)) this.#cursor?.extend(BigInt(sequence - 1), attemptOf(flags))
     } else if ((frame.flags & ACCEPT_ONE) !== 0) {
@@ -163,7 +170,9 @@ export class SessionLogSubscription implements Sink, RoomOwner {
   /** The peer hands a delivery back, or wants it later. Without a cursor it is done with it. */
   reject(frame: Reject | Defer): void {
     const named = deliveryIn(frame.referencedMessageId)
-    if (named === null || !this.#sent.takeOne(named.sequence, named.flags, !this.#options.acceptsEach)) return
+    if (named === null) return
+    this.#taken(named.sequence, named.flags)
+    if (!this.#sent.takeOne(named.sequence, named.flags, !this.#options.acceptsEach)) return
     this.#cursor?.reject(BigInt(named.sequence - 1), { ...rejectionIn(frame), attempt: attemptOf(named.flags) })
     this.#answered()
   }
@@ -171,6 +180,7 @@ export class SessionLogSubscription implements Sink, RoomOwner {
   /** Takes no more. */
   close(): void {
     this.#live = false
+    if (this.#lingering !== null) clearTimeout(this.#lingering)
     this.#roomListener.end()
     this.#cursor = null
     this.#sent.clear()
@@ -206,9 +216,27 @@ export class SessionLogSubscription implements Sink, RoomOwner {
     }
   }
 
+  /** Whoever says anything of a delivery has it, and all that were sent before it. */
+  #taken(sequence: number, flags: number): void {
+    for (const span of this.#sent.taken(sequence, flags)) this.#cursor?.seen(BigInt(span.sequence - 1), span.count)
+  }
+
   #answered(): void {
     if (this.#sent.outstanding === 0) this.#context.settled()
     this.#roomListener.tell()
+    this.#linger()
+  }
+
+  /** A part of the window is free, and less than a step: who waits for all of his window before he answers gets it a little later. */
+  #linger(): void {
+    if (this.#lingering !== null || this.#hasLingered || !this.#live) return
+    if (this.#allowance === 0 || this.#allowance >= this.#step) return
+    this.#lingering = setTimeout(() => {
+      this.#lingering = null
+      this.#hasLingered = true
+      this.#roomListener.tell()
+    }, LINGER_MS)
+    this.#lingering.unref()
   }
 
   #fail(code: 'INTERNAL' | 'SUBSCRIPTION_SHED', why: string): false {

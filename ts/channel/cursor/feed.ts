@@ -67,6 +67,8 @@ export class Feed {
   #released: Promise<void> | null = null
   /** What the pass underway waits for, where that may never come once the feed is closed. */
   #waiting: Deferred<void> | null = null
+  /** What it waits for where the target takes nothing in the middle of a pass. */
+  #roomless: Deferred<void> | null = null
 
   constructor(options: FeedOptions) {
     this.#options = options
@@ -89,6 +91,7 @@ export class Feed {
     if (!this.#open) return
     if (this.#running) {
       this.#again = true
+      this.#roomless?.resolve()
       return
     }
     this.#running = true
@@ -307,7 +310,7 @@ export class Feed {
   /** Whether a message is known to be damaged, and its owner has still to accept some before it. @throws LiminalError `STORE_CORRUPT` once all of them are accepted. */
   #isDamaged(position: number): boolean {
     if (this.#damage?.position !== position) return false
-    if (this.#options.tracker.watermark < position) return true
+    if (this.#options.tracker.firstUnaccepted < position) return true
     throw this.#damage.error
   }
 
@@ -320,9 +323,12 @@ export class Feed {
         await this.#until(held)
         this.#released = held
       } else if (target.room() <= 0) {
+        // Room comes also from what makes nobody tell it: a lease that ends.
         const room = new Deferred<void>()
+        this.#roomless = room
         target.onRoom(() => room.resolve())
         await this.#until(room.promise)
+        this.#roomless = null
       } else {
         return true
       }

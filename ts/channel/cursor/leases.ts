@@ -1,6 +1,10 @@
 import type { PositionRange } from './positions.ts'
 import { isDeferred, isUnseen, NOT_SEEN, type Span, type SpanList } from './spans.ts'
 
+/** Why an attempt failed whose owner said nothing. */
+export const OWNER_LEFT = 'Its subscription ended before it was accepted.'
+export const LEASE_ENDED = 'Its lease ended before it was accepted.'
+
 /** Leases that begin within this part of a lease share its end: it comes later by so much at most, and many small runs make few spans. */
 const SHARED_LEASE = 1 / 64
 

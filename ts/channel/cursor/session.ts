@@ -148,6 +148,7 @@ export class CursorSession {
   checkpoint(): Promise<void> {
     if (this.#ended !== null) return Promise.reject(this.#ended)
     this.#surroundings.tracker.commit()
+    this.#feed.wake()
     return this.#surroundings.writer.write()
   }
 

@@ -229,3 +229,15 @@ export function hasSuspects(spans: SpanList): boolean {
   for (const { suspect, state } of spans) if (suspect && (state === 'out' || state === 'waiting')) return true
   return false
 }
+
+/** Nothing is suspect any more. */
+export function acquit(spans: SpanList): void {
+  for (const span of spans) span.suspect = false
+  spans.tidy()
+}
+
+/** The first position that is not accepted, written down or not; `null` if all are. */
+export function firstUnaccepted(spans: SpanList): number | null {
+  for (const span of spans) if (!isAccepted(span)) return span.start
+  return null
+}

@@ -1,9 +1,20 @@
 import { HandOutOrder } from './hand-out-order.ts'
-import { beginLease, beginUnseen, leaveUnseen, nextTimeOf, sharesLease, takeUnseenBack } from './leases.ts'
+import {
+  beginLease,
+  beginUnseen,
+  LEASE_ENDED,
+  leaveUnseen,
+  nextTimeOf,
+  OWNER_LEFT,
+  sharesLease,
+  takeUnseenBack,
+} from './leases.ts'
 import type { DueRange, ExhaustedMessage, PositionRange } from './positions.ts'
 import type { CursorRecord } from './record.ts'
 import { dueRanges, recordedSpans } from './span-reading.ts'
 import {
+  acquit,
+  firstUnaccepted,
   hasSuspects,
   isAccepted,
   isAnswerable,
@@ -23,9 +34,6 @@ export const MOST_SPANS = 8_192
 
 /** Due, whatever the time is. */
 const AT_ONCE = Number.NEGATIVE_INFINITY
-
-const OWNER_LEFT = 'Its subscription ended before it was accepted.'
-const LEASE_ENDED = 'Its lease ended before it was accepted.'
 
 /**
  * What became of each position from the watermark on, as spans: in the plain case (handed out once, in order, accepted in order) one for each 64th of a lease, however many messages those are.
@@ -53,6 +61,11 @@ export class DeliveryTracker {
   /** The first position that is not accepted, or whose acceptance is not to be written down yet. */
   get watermark(): number {
     return this.#spans.length === 0 ? this.#top : this.#spans.at(0).start
+  }
+
+  /** The first position that is not accepted, written down or not. */
+  get firstUnaccepted(): number {
+    return firstUnaccepted(this.#spans) ?? this.#top
   }
 
   /** The first position that was never handed out: there hand-outs of new messages go on. */
@@ -130,7 +143,7 @@ export class DeliveryTracker {
     const { leaseMs } = this.#terms
     const order = this.#order.next(this.#top, this.#top + count)
     const { last } = this.#spans
-    const begins = !deferred && !this.#leasesWhenSeen
+    const begins = !deferred && !(this.#terms.leaseBegins === 'seen')
     if (last !== undefined && begins && sharesLease(last, order, now, leaseMs)) {
       this.#spans.lengthen(last, count)
       last.at = now + leaseMs
@@ -175,7 +188,7 @@ export class DeliveryTracker {
   /** Deferred messages are about to reach the target: their lease begins, unless the owner has to see them first. */
   delivered(range: PositionRange, now: number): void {
     const index = this.#spans.find(range.start)
-    if (!this.#leasesWhenSeen) {
+    if (!(this.#terms.leaseBegins === 'seen')) {
       beginLease(this.#spans, index, range, now, this.#terms.leaseMs)
       return
     }
@@ -284,11 +297,15 @@ export class DeliveryTracker {
   /** Ends the leases whose time has come. @returns how many messages had one. */
   expire(now: number): number {
     let expired = 0
+    let isAlive = false
     this.#spans.forEach('out', (span) => {
       if (span.at > now) return
       expired += span.end - span.start
+      isAlive ||= span.suspect
       this.#answer(span, LEASE_ENDED, now)
     })
+    // It may wait for more before it answers: one by one its messages would use up their attempts, although nobody died of any.
+    if (isAlive) acquit(this.#spans)
     return expired
   }
 
@@ -357,6 +374,7 @@ export class DeliveryTracker {
 
   /** Accepted by the owner. @returns how many messages. */
   #accept(span: Span): number {
+    span.suspect = false
     return this.#terms.commitsExplicitly ? this.#spans.set(span, 'done') : this.#settle(span)
   }
 
@@ -386,9 +404,5 @@ export class DeliveryTracker {
   #answer(span: Span, reason: string, at: number): void {
     span.suspect = false
     this.#fail(span, reason, at)
-  }
-
-  get #leasesWhenSeen(): boolean {
-    return this.#terms.leaseBegins === 'seen'
   }
 }

@@ -1,4 +1,5 @@
-import type { ChannelCore, CursorSubscription } from '../../channel/index.ts'
+import { MOST_UNANSWERED } from '../../bus/index.ts'
+import { type ChannelCore, type CursorSubscription, MOST_IN_FLIGHT } from '../../channel/index.ts'
 import type { FrameBatch } from '../../codec/index.ts'
 import { Deferred } from '../../deferred.ts'
 import { LiminalError, ProtocolError } from '../../errors.ts'
@@ -13,6 +14,7 @@ import {
   readSubscribeTerms,
   SUBSCRIBE_TERMS,
   SUBSCRIBED_LOGGED,
+  UNSUBSCRIBE_DIED,
 } from '../../protocol/index.ts'
 import { toLiminalError } from '../../thrown.ts'
 import type { SessionContext } from '../context.ts'
@@ -72,10 +74,11 @@ export class Subscriptions {
   unsubscribe(batch: FrameBatch, row: number): void {
     const entry = this.#byId.get(batch.id(row))
     if (entry?.subscription instanceof SessionLogSubscription) {
-      const confirms = (batch.columns[HEAD_WIDTH + row * ROW_WIDTH + Column.FLAGS] & CONFIRM) !== 0
+      const flags = batch.columns[HEAD_WIDTH + row * ROW_WIDTH + Column.FLAGS]
+      const confirms = (flags & CONFIRM) !== 0
       const frame = batch.frame(row)
       this.#forget(entry)
-      void this.#end(entry, 'left').then(() => {
+      void this.#end(entry, (flags & UNSUBSCRIBE_DIED) === 0 ? 'left' : 'died').then(() => {
         if (confirms && this.#context.granted(Capability.CONFIRMATIONS)) this.#context.output.converse(frame)
         this.#context.settled()
       })
@@ -203,15 +206,15 @@ export class Subscriptions {
     return new SessionLogSubscription(this.#context, {
       channel: channel.name,
       streamId: frame.streamId,
-      window: this.#window(frame),
+      window: this.#window(frame, terms.cursor === null ? MOST_UNANSWERED : MOST_IN_FLIGHT),
       acceptsEach: terms.acceptsEach,
       tellsTaken: terms.cursor?.leaseBegins === 'taken',
       onEnded: (ended, error) => this.#ended(ended, error),
     })
   }
 
-  #window(frame: Subscribe): number | null {
-    return this.#context.granted(Capability.CREDITS) ? frame.maxInFlight : null
+  #window(frame: Subscribe, most = Number.POSITIVE_INFINITY): number | null {
+    return this.#context.granted(Capability.CREDITS) ? Math.min(frame.maxInFlight, most) : null
   }
 
   #add(
