@@ -2,11 +2,11 @@ import { Deferred } from '../deferred.ts'
 import type { EventStore, MessageStamp, StoreKey, StoreWrite } from '../durability/index.ts'
 import { LiminalError } from '../errors.ts'
 import { toLiminalError } from '../thrown.ts'
-import { Answers, type Commit } from './answers.ts'
-import { BatchClaims } from './batch-claims.ts'
+import { Answers } from './answers.ts'
+import type { BatchClaims } from './batch-claims.ts'
 import { type ClaimSource, claimRun, isKeyed } from './claims.ts'
+import { type BatchSize, Collected } from './collected.ts'
 import { sayAppendFailed, sayLogReadFailed } from './diagnostics.ts'
-import { LogBatch } from './log-batch.ts'
 import { LogClaims } from './log-claims.ts'
 import { firstMessages, type LoggedRun, type LogLimits, runsOf } from './log-reading.ts'
 import { type LoggedMessage, messageIn } from './logged-message.ts'
@@ -27,6 +27,9 @@ const RECORD_BYTES = 256 * 1024
 const LOOKED_UP_MESSAGES = 1_024
 const LOOKED_UP_BYTES = 256 * 1024
 
+/** What commits at the end of this turn. */
+let due: ChannelLog[] = []
+
 /** Takes a run that was stored to its subscriptions, and returns how many took it. */
 export type DeliverLogged = (run: MessageRun, schemaId: Uint8Array, position: bigint) => number
 
@@ -36,26 +39,6 @@ export interface ChannelLogOptions {
   readonly claims: ClaimSource
   /** Milliseconds that idempotency keys are remembered. */
   readonly claimsTtlMs: number
-}
-
-/** Bytes and messages of a batch. */
-interface BatchSize {
-  readonly length: number
-  readonly count: number
-}
-
-/** What is collected for a commit, of one schema. */
-class Collected implements Commit {
-  outcome: Commit['outcome'] = null
-  readonly batch: LogBatch
-  readonly claims: BatchClaims
-  readonly schemaId: Uint8Array
-
-  constructor(owner: number, schemaId: Uint8Array, before: BatchSize | null) {
-    this.batch = new LogBatch(before)
-    this.claims = new BatchClaims(owner)
-    this.schemaId = schemaId
-  }
 }
 
 /**
@@ -279,10 +262,17 @@ export class ChannelLog {
     this.#answers.add({ is: 'stored', observer, commit: collected, messageId, count: run.count, offset })
     if (this.#scheduled || this.#committing) return
     this.#scheduled = true
-    setImmediate(() => {
-      this.#scheduled = false
-      this.#commit()
-    })
+    if (due.push(this) === 1) setImmediate(ChannelLog.#endTurn)
+  }
+
+  /** One callback for all logs: their writes are handed over together. */
+  static #endTurn(): void {
+    const logs = due
+    due = []
+    for (const log of logs) {
+      log.#scheduled = false
+      log.#commit()
+    }
   }
 
   #stamp(messageId: bigint, publisher: Uint8Array | null): MessageStamp {

@@ -51,12 +51,13 @@ export interface FailureInThread {
 export type FromCommitThread =
   | { readonly is: 'ready' }
   | { readonly is: 'unfit'; readonly failure: FailureInThread }
-  /** The next `writes` writes are over, and durable as far as the policy says, but for those refused. */
+  /** The next `writes` writes are over, and durable as far as the policy says, but for those refused. `memory`: what they came in, one of it, to be used again. */
   | {
       readonly is: 'committed'
       readonly writes: number
       readonly refused: readonly RefusedWrite[]
       readonly streams: number
+      readonly memory: ArrayBuffer
     }
   /** The next `writes` writes have failed, see {@link CommitEnd}. */
   | {

@@ -12,6 +12,9 @@ import {
 import { REMAINS_PROGRAM } from './remains-program.ts'
 import { OP } from './write-batch.ts'
 
+/** Streams whose place in the directory the thread remembers. */
+const MOST_HEADS = 1_024
+
 /**
  * What runs in the thread that commits, as text: Node 20 cannot load TypeScript in a thread, and a file of its own would be elsewhere in the sources than in the package. It has the only
  * transactions that write, so that what is expected is looked up where it cannot change any more.
@@ -33,6 +36,9 @@ let syncTimer = null
 // Why a sync has failed. The system may have dropped what it could not write, and says so once: a later sync would succeed without it. So nothing is committed any more.
 let unsynced = null
 let isClosing = false
+
+// Where the streams written last stand, as committed: nobody else writes, and none is looked up again for each commit.
+const heads = new Map()
 
 // A write that is refused alone; whatever else is thrown ends the commit.
 class Refused extends Error {
@@ -86,7 +92,7 @@ class Stage {
     const name = prefix.latin1Slice()
     let head = this.heads.get(name)
     if (head !== undefined) return head
-    const known = this.below.get(name)
+    const known = this.below.get(name) ?? heads.get(name)
     head = known === undefined ? loadHead(prefix) : { ...known }
     this.heads.set(name, head)
     return head
@@ -282,8 +288,17 @@ function runWrite(changes, timestamp, all) {
   return null
 }
 
+function keepHead(name, head) {
+  heads.delete(name)
+  if (!head.exists) return
+  head.wasThere = true
+  heads.set(name, head)
+  if (heads.size > ${MOST_HEADS}) heads.delete(heads.keys().next().value)
+}
+
 // What a transaction was for has come about.
 function made(all) {
+  for (const [name, head] of all.heads) keepHead(name, head)
   used = all.used
   streams = all.streams
   for (const [name, prefix] of all.remains) {
@@ -318,7 +333,8 @@ function commit(batches) {
     return
   }
   made(all)
-  parentPort.postMessage({ is: 'committed', writes, refused, streams })
+  const memory = batches[0].bytes
+  parentPort.postMessage({ is: 'committed', writes, refused, streams, memory }, [memory])
   sweepLater()
 }
 

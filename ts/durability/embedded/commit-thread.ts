@@ -18,8 +18,8 @@ const LMDB = createRequire(import.meta.url).resolve('lmdb')
 
 /** Hears what becomes of the writes that were handed over, in their order. */
 export interface CommitObserver {
-  /** The next `writes` are durable, but for those refused. `streams`: how many there are now. */
-  committed(writes: number, refused: readonly RefusedWrite[], streams: number): void
+  /** The next `writes` are durable, but for those refused. `streams`: how many there are now. `memory` was handed over with some of them, and is not needed any more. */
+  committed(writes: number, refused: readonly RefusedWrite[], streams: number, memory: ArrayBuffer): void
   /** The next `writes` have failed: nothing of them was kept, unless the commits have come to an end. */
   failed(writes: number, failure: FailureInThread, end: CommitEnd | null): void
   /** The thread is gone, by itself: nothing more is heard of what was handed over. */
@@ -100,7 +100,7 @@ export class CommitThread {
         break
       case 'committed':
         this.#release(message.writes)
-        this.#observer.committed(message.writes, message.refused, message.streams)
+        this.#observer.committed(message.writes, message.refused, message.streams, message.memory)
         break
       case 'failed':
         this.#release(message.writes)

@@ -58,8 +58,9 @@ export class EmbeddedStore implements EventStore {
   readonly #pending: PendingWrites
   readonly #watchers = new Watchers()
   readonly #batch = new WriteBatch()
-  /** Writes in the batch that is handed over at the end of this turn. */
+  /** Writes in the batch that is handed over as soon as this callback is over. */
   #batched = 0
+  readonly #handOverSoon = (): void => this.#handOver()
   #streams: number
   #commits = 0
   #writes = 0
@@ -212,7 +213,8 @@ export class EmbeddedStore implements EventStore {
     if (!this.#pending.hasRoom) throw this.#busy()
     this.#batch.add(changes, storeKeys, Date.now())
     for (const [index, { type }] of changes.entries()) if (type === 'remove') this.#reader.removing(storeKeys[index])
-    if (this.#batched === 0) setImmediate(() => this.#handOver())
+    // Behind all that the callback at hand, and the promises that it settles, have to write.
+    if (this.#batched === 0) process.nextTick(this.#handOverSoon)
     this.#batched++
     return new Promise((resolve, reject) => this.#pending.push({ changes, storeKeys, bytes, resolve, reject }))
   }
@@ -226,13 +228,14 @@ export class EmbeddedStore implements EventStore {
 
   #observer(): Observer {
     return {
-      committed: (writes, refused, streams) => this.#committed(writes, refused, streams),
+      committed: (writes, refused, streams, memory) => this.#committed(writes, refused, streams, memory),
       failed: (writes, failure, end) => void this.#failed(this.#pending.take(writes), failure, end),
       lost: (cause) => this.#lose(cause),
     }
   }
 
-  #committed(count: number, refused: readonly RefusedWrite[], streams: number): void {
+  #committed(count: number, refused: readonly RefusedWrite[], streams: number, memory: ArrayBuffer): void {
+    this.#batch.giveBack(memory)
     const writes = this.#pending.take(count)
     this.#commits++
     this.#writes += writes.length - refused.length
@@ -342,7 +345,7 @@ async function openData(options: CompleteStoreOptions, directory: StoreDirectory
   const thread = new CommitThread(
     { path: dataFile, sync, syncIntervalMs, maxBytes, mark, used, streams, remains },
     {
-      committed: (writes, refused, count) => told?.committed(writes, refused, count),
+      committed: (writes, refused, count, memory) => told?.committed(writes, refused, count, memory),
       failed: (writes, failure, end) => told?.failed(writes, failure, end),
       lost: (cause) => told?.lost(cause),
     },

@@ -4,8 +4,12 @@ import { directoryKey, encodedRecordBytes, encodeRecordInto, encodeValue, record
 /** What a change is called in the bytes that go to the commit thread. */
 export const OP = { append: 1, truncate: 2, remove: 3, set: 4, unset: 5, compareAndSet: 6 } as const
 
+/** What a batch without writes has. */
+const NO_MEMORY = new ArrayBuffer(0)
 /** Bytes of a batch at first; it grows with what is written. */
 const INITIAL_BYTES = 16 * 1024
+/** Memory that comes back is written again, unless it is larger than this: that of one large write would be kept for ever. */
+const MOST_KEPT_BYTES = 1024 * 1024
 
 /**
  * The writes of one turn, as bytes that are handed to the commit thread without being copied once more:
@@ -14,9 +18,11 @@ const INITIAL_BYTES = 16 * 1024
  * events go, or nothing; its slot is for the thread to set.
  */
 export class WriteBatch {
-  #memory = new ArrayBuffer(INITIAL_BYTES)
+  #memory: ArrayBuffer = NO_MEMORY
   #bytes = Buffer.from(this.#memory)
   #length = 0
+  /** What came back last. */
+  #spare: ArrayBuffer | null = null
 
   /** @param storeKeys the encoded keys of the changes, in their order. */
   add(changes: readonly StoreWrite[], storeKeys: readonly Uint8Array[], timestamp: number): void {
@@ -30,10 +36,14 @@ export class WriteBatch {
   /** All that was added, which is the receiver's from now on. */
   take(): ArrayBuffer {
     const taken = this.#memory
-    this.#memory = new ArrayBuffer(0)
-    this.#bytes = Buffer.from(this.#memory)
+    this.#use(NO_MEMORY)
     this.#length = 0
     return taken
+  }
+
+  /** Gives memory back that was taken and is not needed any more: new memory would be zeroed, and its pages made, for each commit. */
+  giveBack(memory: ArrayBuffer): void {
+    if (memory.byteLength <= MOST_KEPT_BYTES) this.#spare = memory
   }
 
   #addChange(change: StoreWrite, storeKey: Uint8Array): void {
@@ -89,9 +99,17 @@ export class WriteBatch {
   #reserve(more: number): void {
     const needed = this.#length + more
     if (needed <= this.#bytes.length) return
-    this.#memory = new ArrayBuffer(Math.max(needed, this.#bytes.length * 2, INITIAL_BYTES))
-    const larger = Buffer.from(this.#memory)
-    this.#bytes.copy(larger, 0, 0, this.#length)
-    this.#bytes = larger
+    const before = this.#bytes
+    const spare = this.#spare
+    if (spare !== null && spare.byteLength >= needed) {
+      this.#spare = null
+      this.#use(spare)
+    } else this.#use(new ArrayBuffer(Math.max(needed, before.length * 2, INITIAL_BYTES)))
+    before.copy(this.#bytes, 0, 0, this.#length)
+  }
+
+  #use(memory: ArrayBuffer): void {
+    this.#memory = memory
+    this.#bytes = Buffer.from(memory)
   }
 }
