@@ -35,6 +35,10 @@ import { type CompleteStoreOptions, completeStoreOptions, type EmbeddedStoreOpti
 import { type Database, type NamedStream, StoreReader, textOf } from './store-reader.ts'
 import { WriteBatch } from './write-batch.ts'
 
+/**
+ * A write of so many bytes, which is many messages, does not wait for the end of the turn. A message to the thread takes about 20 us: too much for each of the small writes of one turn, and nothing for these.
+ */
+const EAGER_BYTES = 16 * 1024
 /** What a change takes up beside its bytes while it waits. */
 const CHANGE_OVERHEAD = 256
 
@@ -58,9 +62,9 @@ export class EmbeddedStore implements EventStore {
   readonly #pending: PendingWrites
   readonly #watchers = new Watchers()
   readonly #batch = new WriteBatch()
-  /** Writes in the batch that is handed over as soon as this callback is over. */
+  /** Writes in the batch that is handed over at the end of this turn at the latest. */
   #batched = 0
-  readonly #handOverSoon = (): void => this.#handOver()
+  readonly #handOverNow = (): void => this.#handOver()
   #streams: number
   #commits = 0
   #writes = 0
@@ -213,9 +217,9 @@ export class EmbeddedStore implements EventStore {
     if (!this.#pending.hasRoom) throw this.#busy()
     this.#batch.add(changes, storeKeys, Date.now())
     for (const [index, { type }] of changes.entries()) if (type === 'remove') this.#reader.removing(storeKeys[index])
-    // Behind all that the callback at hand, and the promises that it settles, have to write.
-    if (this.#batched === 0) process.nextTick(this.#handOverSoon)
+    if (this.#batched === 0) setImmediate(this.#handOverNow)
     this.#batched++
+    if (bytes >= EAGER_BYTES) process.nextTick(this.#handOverNow)
     return new Promise((resolve, reject) => this.#pending.push({ changes, storeKeys, bytes, resolve, reject }))
   }
 
