@@ -61,14 +61,15 @@ export function judge(measurements: readonly Measurement[]): Verdict[] {
 export function print({ node, platform, measurements, restored, control, verdicts }: Report): void {
   console.log(`Node ${node}, ${platform}; keys of 36 bytes in runs of 64, claimed and completed\n`)
   console.log(
-    'keys        subject     mixed/s     inserts/s   single/s    B/key   RSS B/key  longest pause   computing',
+    'keys        subject     mixed/s     inserts/s   single/s    B/key   RSS B/key  longest pause   computing   longest call   computing',
   )
   for (const row of measurements) {
     const numbers = [row.claimsPerSecond, row.insertsPerSecond, row.singleClaimsPerSecond]
     const rates = numbers.map((rate) => Math.round(rate).toLocaleString('en').padStart(10)).join('  ')
     const bytes = `${row.bytesPerKey.toFixed(1).padStart(7)}  ${row.residentBytesPerKey.toFixed(1).padStart(8)}`
     const start = `${String(row.keys).padEnd(11)} ${row.subject.padEnd(10)}`
-    const pauses = [row.longestPauseMs, row.longestComputingMs].map((ms) => `${ms.toFixed(1).padStart(9)} ms`)
+    const times = [row.longestPauseMs, row.longestComputingMs, row.longestCallMs, row.longestCallComputingMs]
+    const pauses = times.map((ms) => `${ms.toFixed(1).padStart(9)} ms`)
     console.log(`${start}${rates}  ${bytes}  ${pauses.join(' ')}`)
   }
   for (const { subject, keys, ms } of restored) console.log(`\nrestoring ${keys} keys, ${subject}: ${ms.toFixed(0)} ms`)
