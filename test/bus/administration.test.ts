@@ -3,6 +3,7 @@ import { type BusOptions, createBus, type LocalBus } from '../../ts/bus/index.ts
 import { Deferred } from '../../ts/deferred.ts'
 import { MemoryStore, type StoreWrite } from '../../ts/durability/index.ts'
 import { LiminalError } from '../../ts/errors.ts'
+import { eventually } from '../eventually.ts'
 
 async function open(options: BusOptions): Promise<LocalBus> {
   const bus = await createBus({ channels: [{ name: 'orders', durable: true }], ...options })
@@ -34,7 +35,7 @@ describe('what is said of a channel', () => {
     const bus = await open({ store })
     for (let count = 1; count <= 2; count++) {
       const publishing = bus.channel('orders').publish(count)
-      await vi.waitFor(() => expect(store.gates).toHaveLength(count))
+      await eventually(() => expect(store.gates).toHaveLength(count))
       vi.setSystemTime(Date.now() + 60_000)
       store.gates[count - 1]?.resolve()
       await publishing

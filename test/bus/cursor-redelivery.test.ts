@@ -9,6 +9,7 @@ import {
 } from '../../ts/channel/index.ts'
 import { MemoryStore, type StoreWrite } from '../../ts/durability/index.ts'
 import { LiminalError } from '../../ts/errors.ts'
+import { eventually } from '../eventually.ts'
 import {
   busOn,
   closeBusesAfterEach,
@@ -285,7 +286,7 @@ describe('a message that was delivered as often as it may be', () => {
     expect(await positionIn(bus)).toBe(0n)
     refusing.mockRestore()
     await pass(60_000)
-    await vi.waitFor(async () => expect((await bus.administration.channel('grave')).next).toBe(1n))
+    await eventually(async () => expect((await bus.administration.channel('grave')).next).toBe(1n))
   })
 
   it('needs a dead-letter channel that is durable: without one nobody subscribes', async () => {

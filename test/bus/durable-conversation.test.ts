@@ -8,6 +8,7 @@ import { LiminalError } from '../../ts/errors.ts'
 import { exitKilled } from '../../ts/process/index.ts'
 import { HandedBackError } from '../../ts/routing/index.ts'
 import { numbers } from '../conformance/tools.ts'
+import { eventually } from '../eventually.ts'
 
 const open: LocalBus[] = []
 
@@ -301,7 +302,7 @@ describe('a durable conversation', () => {
     const conversation = await durable(bus, 'o-1')
     await conversation.request(1, { requestId: 'r' })
     await conversation.close()
-    await vi.waitFor(async () => expect((await store.keys('snapshot', [])).keys).toEqual([]))
+    await eventually(async () => expect((await store.keys('snapshot', [])).keys).toEqual([]))
     expect((await store.keys('conversation', [])).keys).toEqual([])
     expect((await store.keys('meta', ['conversation-expiry'])).keys).toEqual([])
     expect(await (await durable(bus, 'o-1')).request(2, { requestId: 'r' })).toBe(2)

@@ -18,6 +18,7 @@ import {
   storesOf,
 } from '../../ts/durability/index.ts'
 import { LiminalError } from '../../ts/errors.ts'
+import { eventually } from '../eventually.ts'
 import { RecordingObserver, RecordingSink, scannedRun } from './runs.ts'
 
 const SECRET = Buffer.alloc(16, 7)
@@ -144,7 +145,7 @@ describe('a durable channel that is removed', () => {
     const removing = life.durable.remove('orders')
     // Declared meanwhile, it is another one.
     const anew = life.channel()
-    await expect.poll(() => channel.closed).toBe(true)
+    await eventually(() => expect(channel.closed).toBe(true))
     expect(observer.heard).toEqual([])
     channel.publishRun(scannedRun(['d']), observer)
     store.gate.resolve()
@@ -160,7 +161,7 @@ describe('a durable channel that is removed', () => {
     channel.publishRun(scannedRun(['a']), new RecordingObserver())
     await store.writing.promise
     const removing = life.durable.remove('orders')
-    await expect.poll(() => channel.closed).toBe(true)
+    await eventually(() => expect(channel.closed).toBe(true))
     expect(() => life.registry.get('orders')).toThrow(expect.objectContaining({ code: 'CHANNEL_CLOSED' }))
     store.gate.resolve()
     await removing

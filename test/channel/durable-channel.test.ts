@@ -9,6 +9,7 @@ import {
 } from '../../ts/channel/index.ts'
 import { type EventStore, MemoryStore, type StoreWrite, storesOf } from '../../ts/durability/index.ts'
 import { LiminalError } from '../../ts/errors.ts'
+import { eventually } from '../eventually.ts'
 import { RecordingObserver, RecordingSink, scannedRun } from './runs.ts'
 
 const SECRET = Buffer.alloc(16, 7)
@@ -92,7 +93,7 @@ describe('a durable channel', () => {
     })
     const observer = new RecordingObserver()
     channel.publishRun(scannedRun(['a']), observer)
-    await vi.waitFor(() => expect(store.batches).toEqual([1]))
+    await eventually(() => expect(store.batches).toEqual([1]))
     for (const payload of ['b', 'c', 'd']) channel.publishRun(scannedRun([payload]), observer)
     open()
     await channel.log?.idle()
@@ -114,7 +115,7 @@ describe('a durable channel', () => {
     const sink = new RecordingSink()
     channel.subscribe(sink, 'earliest')
     await published(channel, ['d'])
-    await vi.waitFor(() => expect(sink.payloads).toEqual(['a', 'b', 'c', 'd']))
+    await eventually(() => expect(sink.payloads).toEqual(['a', 'b', 'c', 'd']))
   })
 
   it('gives rising ids and times after a restart, also where the clock was set back', async () => {
@@ -260,7 +261,7 @@ describe('dead letters', () => {
     await reject(orders, 'others')
     await reject(others, 'orders')
     await published(orders, ['poison'])
-    await vi.waitFor(() => expect((orders.log?.next ?? 0n) + (others.log?.next ?? 0n)).toBe(17n), { timeout: 5_000 })
+    await eventually(() => expect((orders.log?.next ?? 0n) + (others.log?.next ?? 0n)).toBe(17n))
     await new Promise((resolve) => setImmediate(resolve))
     expect((orders.log?.next ?? 0n) + (others.log?.next ?? 0n)).toBe(17n)
   })
@@ -286,7 +287,7 @@ describe('idempotency keys of a durable channel', () => {
     })
     const observer = new RecordingObserver()
     channel.publishRun(scannedRun(['a'], ['1']), observer)
-    await vi.waitFor(() => expect(store.batches).toEqual([1]))
+    await eventually(() => expect(store.batches).toEqual([1]))
     channel.publishRun(scannedRun(['a again', 'b'], ['1', '2']), observer)
     expect(observer.heard).toEqual([])
     open()
@@ -304,7 +305,7 @@ describe('idempotency keys of a durable channel', () => {
     })
     const observer = new RecordingObserver()
     channel.publishRun(scannedRun(['a'], ['1']), observer)
-    await vi.waitFor(() => expect(store.batches).toEqual([1]))
+    await eventually(() => expect(store.batches).toEqual([1]))
     channel.publishRun(scannedRun(['a again'], ['1']), observer)
     fail(new LiminalError('STORE_FULL', 'The disk is full.'))
     await channel.log?.idle()
@@ -402,9 +403,9 @@ describe('a subscription to a durable channel', () => {
     for (let index = 0; index < 50; index++) channel.publishRun(scannedRun([`${index}`]), observer)
     await channel.log?.idle()
     const later = Array.from({ length: 50 }, (_, index) => `${index}`)
-    await vi.waitFor(() => expect(sinks[0].payloads).toEqual(['a', 'b', 'c', ...later]))
-    await vi.waitFor(() => expect(sinks[1].payloads).toEqual(['b', 'c', ...later]))
-    await vi.waitFor(() => expect(sinks[2].payloads).toEqual(['c', ...later]))
+    await eventually(() => expect(sinks[0].payloads).toEqual(['a', 'b', 'c', ...later]))
+    await eventually(() => expect(sinks[1].payloads).toEqual(['b', 'c', ...later]))
+    await eventually(() => expect(sinks[2].payloads).toEqual(['c', ...later]))
     expect(sinks[4].payloads).toEqual(later)
     // A position that was not there yet begins at the end.
     expect(sinks[3].payloads.at(-1)).toBe('49')
@@ -428,9 +429,9 @@ describe('a subscription to a durable channel', () => {
     expect(quick.payloads).toEqual(all)
     expect(slow.payloads).toEqual(['0', '1'])
     slow.makeRoom(5)
-    await vi.waitFor(() => expect(slow.payloads).toHaveLength(7))
+    await eventually(() => expect(slow.payloads).toHaveLength(7))
     slow.makeRoom(Number.POSITIVE_INFINITY)
-    await vi.waitFor(() => expect(slow.payloads).toEqual(all))
+    await eventually(() => expect(slow.payloads).toEqual(all))
     all.push('live')
     await published(channel, ['live'])
     expect(slow.payloads).toEqual(all)
@@ -444,7 +445,7 @@ describe('a subscription to a durable channel', () => {
     channel.subscribe(sink)
     const many = Array.from({ length: 20 }, (_, index) => `${index}`.padEnd(20_000, '-'))
     await published(channel, many)
-    await vi.waitFor(() => expect(sink.payloads).toEqual(many))
+    await eventually(() => expect(sink.payloads).toEqual(many))
     // Of one commit, in pages of 256 KiB.
     expect(sink.runs).toEqual([13, 7])
     await published(channel, ['small'])
@@ -462,14 +463,14 @@ describe('a subscription to a durable channel', () => {
       return true
     }
     channel.subscribe(sink, 'earliest')
-    await vi.waitFor(() => expect(sink.payloads).toEqual(['a', 'b']))
+    await eventually(() => expect(sink.payloads).toEqual(['a', 'b']))
     sink.onDeliver = () => {
       // It was full after the first message, and somebody takes it at once.
       sink.free = sink.payloads.length === 2 ? 10 : Number.POSITIVE_INFINITY
       return true
     }
     sink.makeRoom(1)
-    await vi.waitFor(() => expect(sink.payloads).toEqual(all))
+    await eventually(() => expect(sink.payloads).toEqual(all))
     expect(sink.logged.map(({ position }) => position)).toEqual(all.map((_, index) => BigInt(index)))
     expect(sink.ends).toEqual([])
   })
@@ -480,7 +481,7 @@ describe('a subscription to a durable channel', () => {
     await channel.log?.removeBefore(2n)
     const sink = new RecordingSink()
     channel.subscribe(sink, { position: 0n })
-    await vi.waitFor(() => expect(sink.payloads).toEqual(['c']))
+    await eventually(() => expect(sink.payloads).toEqual(['c']))
     expect(sink.logged).toEqual([{ position: 2n, attempt: 1 }])
   })
 
@@ -510,7 +511,7 @@ describe('a subscription to a durable channel', () => {
     channel.subscribe(sink, { position: 0n })
     await new Promise((resolve) => setImmediate(resolve))
     await published(channel, ['d'])
-    await vi.waitFor(() => expect(sink.payloads).toEqual(['d']))
+    await eventually(() => expect(sink.payloads).toEqual(['d']))
     expect(sink.logged).toEqual([{ position: 3n, attempt: 1 }])
   })
 
@@ -547,7 +548,7 @@ describe('a subscription to a durable channel', () => {
     vi.spyOn(store, 'read').mockRejectedValue(new LiminalError('STORE_CORRUPT', 'Event 0 is damaged.'))
     const sink = new RecordingSink()
     reopened.subscribe(sink, 'earliest')
-    await vi.waitFor(() => expect(sink.ends.map(({ code }) => code)).toEqual(['STORE_CORRUPT']))
+    await eventually(() => expect(sink.ends.map(({ code }) => code)).toEqual(['STORE_CORRUPT']))
   })
 })
 
@@ -558,9 +559,9 @@ describe('the retention of a durable channel', () => {
     const store = new MemoryStore()
     const channel = await live(store).channel({ durable: { retention: { maxMessages: 10 } } })
     for (let index = 0; index < 30; index++) await published(channel, ['m'])
-    await vi.waitFor(async () => expect(Number((await state(store)).first)).toBeGreaterThanOrEqual(19))
+    await eventually(async () => expect(Number((await state(store)).first)).toBeGreaterThanOrEqual(19))
     expect((await state(store)).next).toBe(30n)
-    await vi.waitFor(async () => expect(channel.log?.first).toBe((await state(store)).first))
+    await eventually(async () => expect(channel.log?.first).toBe((await state(store)).first))
   })
 
   it('removes what is too old', async () => {
@@ -571,7 +572,7 @@ describe('the retention of a durable channel', () => {
     await first.end()
     vi.setSystemTime(Date.now() + 5_000)
     const channel = await live(store).channel({ durable: { retention: { maxAgeMs: 1_000 } } })
-    await vi.waitFor(async () => expect(await state(store)).toMatchObject({ first: 2n, next: 2n }))
+    await eventually(async () => expect(await state(store)).toMatchObject({ first: 2n, next: 2n }))
     expect((await published(channel, ['c'])).positions).toEqual([2n])
   })
 
@@ -584,10 +585,10 @@ describe('the retention of a durable channel', () => {
         Array.from({ length: 300 }, () => 'twenty bytes of text'),
       )
     }
-    await vi.waitFor(async () => expect((await state(store)).bytes).toBeLessThan(200_000))
+    await eventually(async () => expect((await state(store)).bytes).toBeLessThan(200_000))
     const large = new MemoryStore()
     const other = await live(large).channel({ durable: { retention: { maxBytes: 100_000 } } })
     for (let index = 0; index < 50; index++) await published(other, ['large'.repeat(4_000)])
-    await vi.waitFor(async () => expect((await state(large)).bytes).toBeLessThan(200_000))
+    await eventually(async () => expect((await state(large)).bytes).toBeLessThan(200_000))
   })
 })

@@ -2,11 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { Interrupted } from '../../ts/cli/context.ts'
 import { run } from '../../ts/cli/program.ts'
 import { MemoryStore } from '../../ts/durability/index.ts'
 import { type BusServer, createServer } from '../../ts/server/index.ts'
+import { eventually } from '../eventually.ts'
 import { Collected } from './streams.ts'
 
 interface Ran {
@@ -237,7 +238,7 @@ describe('liminal serve with a data directory', () => {
     for (const name of ['orders', 'a:b']) {
       for (const value of ['1', '2', '3', '4']) await liminal('pub', name, value, '--url', url)
     }
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       expect(documents(await liminal('channel', 'ls', '--json', '--url', url))).toMatchObject([
         { name: 'a:b', first: '2', next: '4' },
         { name: 'orders', first: '0', next: '4' },

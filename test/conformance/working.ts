@@ -165,7 +165,7 @@ export function workingTests(setup: Setup): void {
   })
 
   it('lets a worker keep work for longer than its lease', async () => {
-    const backing = await setup({ leaseMs: 100 })
+    const backing = await setup({ leaseMs: 250 })
     const [asker, one, two] = [await backing.bus(), await backing.bus(), await backing.bus()]
     const leftAlone = deferred()
     const kept = deferred()

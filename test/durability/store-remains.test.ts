@@ -5,6 +5,7 @@ import { open } from 'lmdb'
 import { afterAll, describe, expect, it } from 'vitest'
 import { RECORDS, REMAINS } from '../../ts/durability/embedded/layout.ts'
 import { EmbeddedStore, type EventStore, type StoreKey, type StoreWrite } from '../../ts/durability/index.ts'
+import { eventually } from '../eventually.ts'
 import { allTexts, append, eventsOfSize, stream } from './event-store-tools.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'liminal-remains-'))
@@ -47,7 +48,7 @@ async function writeLast(store: EventStore, changes: readonly StoreWrite[]): Pro
 }
 
 async function swept(path: string, records: number): Promise<void> {
-  await expect.poll(() => counted(path), { timeout: 20_000 }).toEqual({ records, notes: 0 })
+  await eventually(async () => expect(await counted(path)).toEqual({ records, notes: 0 }))
 }
 
 describe('truncating a stream of very many records', () => {

@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { coreOf } from '../../ts/bus/index.ts'
 import { MemoryStore } from '../../ts/durability/index.ts'
 import {
@@ -13,6 +13,7 @@ import {
   SUBSCRIBED_LOGGED,
 } from '../../ts/protocol/index.ts'
 import type { BusServer } from '../../ts/server/index.ts'
+import { eventually } from '../eventually.ts'
 import { extendedPeer, plainPeer, startServer } from './fixture.ts'
 import { GatedStore } from './gated-store.ts'
 import { NO_SCHEMA, PING, publishFrame, type RawPeer, subscribeFrame, textOf } from './raw-peer.ts'
@@ -303,7 +304,7 @@ describe('a subscription with a cursor', () => {
       },
       died: (server, peer) => {
         peer.destroy()
-        return vi.waitFor(() => expect(server.sessions).toEqual([]))
+        return eventually(() => expect(server.sessions).toEqual([]))
       },
     }
     for (const [how, end] of Object.entries(ends)) {

@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { type Bus, runSaga } from '../../ts/bus/index.ts'
 import { connect, type RemoteBus } from '../../ts/client/index.ts'
 import { routingFunction } from '../../ts/routing/index.ts'
 import { type BusServer, createServer, WORKER_HOOK_FAILED } from '../../ts/server/index.ts'
+import { eventually } from '../eventually.ts'
 import { HOSTILE } from '../hostile.ts'
 import { diagnosed } from './fixture.ts'
 
@@ -61,7 +62,7 @@ describe.each(Object.entries(HOSTILE))('code of users that throws %s', (_kind, k
   })
 
   /** What a client closes is closed a moment later. */
-  const allOver = (): Promise<void> => vi.waitFor(() => expect(server.bus.conversations()).toEqual([]))
+  const allOver = (): Promise<void> => eventually(() => expect(server.bus.conversations()).toEqual([]))
 
   const subjects = ['sync', 'async', 'work'].flatMap((what) => [`${what}-here`, `${what}-far`])
 

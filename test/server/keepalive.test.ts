@@ -92,8 +92,8 @@ describe('a silent peer', () => {
   })
 
   it('lives on as long as it answers', async () => {
-    const peer = await plainPeer(await startServer({ keepaliveMs: 20 }))
-    for (let round = 0; round < 5; round++) {
+    const peer = await plainPeer(await startServer({ keepaliveMs: 200 }))
+    for (let round = 0; round < 3; round++) {
       await peer.expect('Ping')
       peer.send({ type: 'Pong', flags: 0, streamId: 0 })
     }

@@ -1,8 +1,9 @@
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import type { LiminalError } from '../../ts/errors.ts'
 import { exitKilled } from '../../ts/process/index.ts'
 import { HAS_HEAD, PUSH_CANCEL } from '../../ts/protocol/index.ts'
 import type { BusServer, PushAwaiter } from '../../ts/server/index.ts'
+import { eventually } from '../eventually.ts'
 import { extendedPeer, plainPeer, startServer, strangePeer } from './fixture.ts'
 import { DISCONNECT, type RawPeer } from './raw-peer.ts'
 import { answerFrame, pushed, registered, replyFrame } from './work-frames.ts'
@@ -240,7 +241,7 @@ describe('a push that is not sent', () => {
     const server = await startServer()
     expect(await codeOf(() => server.push(7, BYTES))).toBe('CONNECTION_LOST')
     const stranger = await strangePeer(server)
-    await vi.waitUntil(() => server.sessions.length === 1)
+    await eventually(() => expect(server.sessions).toHaveLength(1))
     expect(await codeOf(() => server.push(1, BYTES))).toBe('CONNECTION_LOST')
     stranger.destroy()
     const peer = await extendedPeer(server)
