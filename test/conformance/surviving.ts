@@ -368,12 +368,12 @@ export function survivingTests(setup: Setup): void {
       return never()
     })
     await responder.ready()
-    const conversation = await asker.converse('slow', { deadlineMs: 50 })
+    const conversation = await asker.converse('slow', { deadlineMs: 500 })
     const [request] = [failure(() => conversation.request(1, { timeoutMs: 20_000 }), 'TIMEOUT')]
     await failure(() => conversation.closed, 'TIMEOUT')
     await request
     await abandoned.promise
-    const idle = await asker.converse('slow', { idleTimeoutMs: 30 })
+    const idle = await asker.converse('slow', { idleTimeoutMs: 300 })
     await failure(() => idle.closed, 'TIMEOUT')
   })
 }

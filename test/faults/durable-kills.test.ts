@@ -14,5 +14,5 @@ describe(`kill -9 of a server with durable channels, seed ${SEED}`, () => {
     expect(summary.duplicates).toBeGreaterThan(0)
     expect(summary.redelivered).toBeGreaterThan(0)
     expect(summary.retried).toBeGreaterThan(0)
-  }, 240_000)
+  }, 600_000)
 })

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { typescriptCodec } from '../../ts/codec/index.ts'
+import { Deferred } from '../../ts/deferred.ts'
 import {
   connectFrame,
   messageFrame,
@@ -17,6 +18,8 @@ import { generator, type Random } from './random.ts'
 /** Seconds of it; `LIMINAL_FUZZ_SECONDS=60` is the full run. */
 const SECONDS = Number(process.env.LIMINAL_FUZZ_SECONDS ?? 4)
 const CONNECTIONS = 50
+/** Hostile connections, and rounds of each honest peer, until caches, compiled code and pools have filled up. As much again follows at least, however slow the machine is. */
+const WARM_UP = { connections: 500, rounds: 20 }
 const MIB = 1024 * 1024
 
 function vectors(): Buffer[] {
@@ -44,13 +47,35 @@ function* attack(random: Random, frames: readonly Buffer[]): Generator<Buffer> {
   }
 }
 
-/** Attacks over and over until told to stop; returns how many connections that took. */
-async function hostile(server: ChildServer, seed: number, running: () => boolean): Promise<number> {
+/** How much was done so far. */
+class Progress {
+  connections = 0
+  readonly rounds: number[]
+  readonly warm = new Deferred<void>()
+  readonly #deadline = performance.now() + SECONDS * 1_000
+
+  constructor(honest: number) {
+    this.rounds = Array.from({ length: honest }, () => 0)
+  }
+
+  /** Whether to go on: until the time is over and enough was done. */
+  readonly running = (): boolean => {
+    if (this.#has(1)) this.warm.resolve()
+    return performance.now() < this.#deadline || !this.#has(2)
+  }
+
+  #has(times: number): boolean {
+    const rounds = Math.min(...this.rounds)
+    return this.connections >= times * WARM_UP.connections && rounds >= times * WARM_UP.rounds
+  }
+}
+
+/** Attacks over and over until told to stop. */
+async function hostile(server: ChildServer, seed: number, progress: Progress): Promise<void> {
   const random = generator(seed)
   const frames = vectors()
-  let connections = 0
-  while (running()) {
-    connections++
+  while (progress.running()) {
+    progress.connections++
     await new Promise<void>((resolve) => {
       const socket = connect({ ...server.address, noDelay: true })
       socket.on('error', () => undefined)
@@ -61,16 +86,14 @@ async function hostile(server: ChildServer, seed: number, running: () => boolean
       else socket.end()
     })
   }
-  return connections
 }
 
-/** Publishes, gets its own deliveries and asks, and checks every answer; returns the rounds. */
-async function honest(server: ChildServer, channel: string, running: () => boolean): Promise<number> {
+/** Publishes, gets its own deliveries and asks, and checks every answer, until told to stop. */
+async function honest(server: ChildServer, channel: string, index: number, progress: Progress): Promise<void> {
   const peer = await RawPeer.connect(server, { extensions: true })
   peer.send(subscribeFrame(channel, 1), openFrame(1n, 'honest', { streamId: 3 }))
   await peer.expect('SubscribeAck')
-  let rounds = 0
-  for (; running(); rounds++) {
+  for (let rounds = 0; progress.running(); progress.rounds[index] = ++rounds) {
     const text = `round ${rounds}`
     peer.send(publishFrame(channel, text, { streamId: 5 }), messageFrame(1n, text, { streamId: 7 }))
     peer.send({ type: 'Accept', flags: 0, streamId: 1, referencedMessageId: `${rounds}` })
@@ -81,7 +104,6 @@ async function honest(server: ChildServer, channel: string, running: () => boole
     expect(seen).toEqual([BigInt(rounds + 1), text, 1, text])
   }
   peer.destroy()
-  return rounds
 }
 
 describe('random bytes and mutated frames', () => {
@@ -90,22 +112,22 @@ describe('random bytes and mutated frames', () => {
     async () => {
       const channels = ['one', 'two', 'three', 'four']
       const server = await ChildServer.start({ channels: channels.map((name) => ({ name: `honest-${name}` })) })
-      const deadline = performance.now() + SECONDS * 1_000
-      const running = (): boolean => performance.now() < deadline
-      const attacks = Array.from({ length: CONNECTIONS }, (_, index) => hostile(server, index + 1, running))
-      const work = channels.map((name) => honest(server, `honest-${name}`, running))
-      // Caches, compiled code and pools have filled up by then.
-      await new Promise((resolve) => setTimeout(resolve, SECONDS * 400))
+      const progress = new Progress(channels.length)
+      const attacks = Array.from({ length: CONNECTIONS }, (_, index) => hostile(server, index + 1, progress))
+      const work = channels.map((name, index) => honest(server, `honest-${name}`, index, progress))
+      const all = Promise.all([...attacks, ...work])
+      await Promise.race([progress.warm.promise, all])
       const before = await server.memory()
-      const rounds = await Promise.all(work)
-      const connections = (await Promise.all(attacks)).reduce((sum, count) => sum + count, 0)
+      await all
       const after = await server.memory()
       if (process.env.LIMINAL_FUZZ_SECONDS !== undefined) {
         const heap = `heap ${before.heapUsed} -> ${after.heapUsed} bytes`
-        console.log(`${connections} hostile connections, ${rounds.join(' + ')} honest rounds, ${heap}`)
+        console.log(
+          `${progress.connections} hostile connections, ${progress.rounds.join(' + ')} honest rounds, ${heap}`,
+        )
       }
-      expect(connections).toBeGreaterThan(CONNECTIONS)
-      expect(Math.min(...rounds)).toBeGreaterThan(10)
+      expect(progress.connections).toBeGreaterThan(CONNECTIONS)
+      expect(Math.min(...progress.rounds)).toBeGreaterThan(10)
       expect(after.heapUsed - before.heapUsed).toBeLessThan(24 * MIB)
       expect(after.arrayBuffers - before.arrayBuffers).toBeLessThan(24 * MIB)
       expect(after.rss).toBeLessThan(Math.max(before.rss * 1.5, before.rss + 64 * MIB))
