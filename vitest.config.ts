@@ -13,6 +13,8 @@ export default defineConfig({
     // Tests wait for events. The limit only ends a test that would wait for ever, also on a machine that is busy with other things.
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // The turns of the event loop are counted for a whole process: a faked setImmediate would stop them for the files that come after.
+    fakeTimers: { toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date', 'performance'] },
     reporters: reporters(),
     projects: [
       { extends: true, test: { name: 'alone', include: ALONE } },

@@ -10,7 +10,7 @@ export const ALONE = [
   'test/durability/{claim-agreement,claim-memory,embedded-store,store-*}.test.ts',
   'test/pressure/outbox.test.ts',
   'test/process/thread.test.ts',
-  'test/server/{pressure,session-process}.test.ts',
+  'test/server/{keepalive,pressure,session-process}.test.ts',
   'test/{errors,last-text}.test.ts',
 ]
 
