@@ -19,7 +19,10 @@ export default defineConfig({
     projects: [
       { extends: true, test: { name: 'alone', include: ALONE } },
       // Half of the time of a short file is a process that starts and loads the sources once more.
-      { extends: true, test: { name: 'together', include: SUITE, exclude: ALONE, isolate: false } },
+      {
+        extends: true,
+        test: { name: 'together', include: SUITE, exclude: ALONE, isolate: false, setupFiles: 'test/left-behind.ts' },
+      },
     ],
   },
 })

@@ -61,11 +61,11 @@ class GatedStore extends MemoryStore {
   }
 }
 
-describe('a durable channel', () => {
-  afterEach(() => {
-    vi.useRealTimers()
-  })
+afterEach(() => {
+  vi.useRealTimers()
+})
 
+describe('a durable channel', () => {
   it('answers when messages are stored, with their positions, and delivers them in that order', async () => {
     const channel = await live(new MemoryStore()).channel()
     const sink = new RecordingSink()
