@@ -1,17 +1,19 @@
 /** The files of the suite. What packs and installs the package is not among them: `npm run test:package`. */
 export const SUITE = ['test/*.test.ts', 'test/!(package)/**/*.test.ts', 'bench/peers/test/**/*.test.ts']
 
-/** Files that get a process of their own each: they start, kill or measure processes, look at what their own one holds, or load modules anew. */
+/** Files that get a process of their own each: they start, kill or measure processes, load modules anew, or count timers or bytes, to which others may add. */
 export const ALONE = [
   'test/{bench,conformance,e2e,faults}/**/*.test.ts',
-  'test/bus/{cursor-crash,durable-conversation-kills,logged-deliveries}.test.ts',
-  'test/client/{close,publish}.test.ts',
+  'test/bus/{cursor-crash,durable-conversation-kills,local-bus,logged-deliveries,requests,streams,waiting}.test.ts',
+  'test/client/{close,publish,reconnection,structures,worker}.test.ts',
   'test/codec/{agreement,decoder,loader,vectors}.test.ts',
+  'test/conversation/{conversation,lifecycle}.test.ts',
   'test/durability/{claim-agreement,claim-memory,embedded-store,store-*}.test.ts',
-  'test/pressure/outbox.test.ts',
-  'test/process/thread.test.ts',
+  'test/pressure/{congestion,outbox}.test.ts',
+  'test/process/{mailbox,supervisor-children,supervisor-restarts,thread}.test.ts',
+  'test/routing/dispatch.test.ts',
   'test/server/{keepalive,pressure,session-process}.test.ts',
-  'test/{errors,last-text}.test.ts',
+  'test/{coarse-clock,errors,last-text}.test.ts',
 ]
 
 /** What takes longest, in this order. It is started first: a run must not end with one worker on a long file and the others without any. */
