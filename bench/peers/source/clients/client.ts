@@ -1,4 +1,4 @@
-import type { AcknowledgedForm, Endpoint, ReceiveForm } from '../process/messages.ts'
+import type { AcknowledgedForm, Endpoint, ReceiveForm, UnacknowledgedForm } from '../process/messages.ts'
 
 /** Takes a payload that lies at `offset` in `bytes`; the bytes belong to the caller again afterwards. */
 export type Take = (bytes: Uint8Array, offset: number, length: number) => void
@@ -32,10 +32,11 @@ export interface Asker {
 
 /** What a system's client can do. What is absent the system does not offer, and no workload asks it for that. */
 export interface Client {
-  publisher?(connecting: Connecting, subscribers: number): Promise<Publisher>
+  /** @param form whether each message has an idempotency key of its own. */
+  publisher?(connecting: Connecting, subscribers: number, form: UnacknowledgedForm): Promise<Publisher>
   /**
    * @param acknowledged called with how many more messages were acknowledged.
-   * @param form whether each message has an idempotency key of its own, and whether an acknowledgement must mean that it is stored.
+   * @param form whether an acknowledgement must mean that the message is stored.
    */
   acknowledgedPublisher?(
     connecting: Connecting,

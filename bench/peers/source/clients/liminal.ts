@@ -1,4 +1,4 @@
-import { type Channel, connect, LiminalError, type Receipt, type RemoteBus } from '../../../../dist/index.js'
+import { connect, LiminalError, type Receipt, type RemoteBus } from '../../../../dist/index.js'
 import {
   type AcknowledgedPublisher,
   type Asker,
@@ -13,12 +13,18 @@ const BYTES = { payload: 'bytes' } as const
 
 /** liminal-bus: `send` and a handler; beside them acknowledged `publish` and the async iterator. */
 export const client: Client = {
-  async publisher({ endpoint }): Promise<Publisher> {
+  async publisher({ endpoint }, _subscribers, form): Promise<Publisher> {
     const channel = (await open(endpoint.port)).channel<Uint8Array>(CHANNEL, BYTES)
+    let next = 0
+    // A key that no other message has, of some twenty bytes.
+    const send =
+      form === 'keyed'
+        ? (payload: Buffer) => channel.send(payload, { idempotencyKey: `bench-message-${next++}` })
+        : (payload: Buffer) => channel.send(payload)
     return {
       publish(payload) {
         try {
-          channel.send(payload)
+          send(payload)
           return true
         } catch (error) {
           if (error instanceof LiminalError && error.code === 'OUTBOX_FULL') return false
@@ -35,7 +41,6 @@ export const client: Client = {
 
   async acknowledgedPublisher({ endpoint, fail }, acknowledged, form): Promise<AcknowledgedPublisher> {
     const channel = (await open(endpoint.port)).channel<Uint8Array>(CHANNEL, BYTES)
-    if (form === 'keyed') return keyedPublisher(channel, acknowledged, fail)
     const durable = form === 'durable'
     const one = ({ position }: Receipt) => {
       // A channel that stores nothing acknowledges too.
@@ -101,25 +106,6 @@ export const client: Client = {
     const end = () => subscription.close()
     await subscription.closed
   },
-}
-
-/** Gives every message a key that no other has, of some twenty bytes. */
-function keyedPublisher(
-  channel: Channel<Uint8Array>,
-  acknowledged: (count: number) => void,
-  fail: (error: unknown) => void,
-): AcknowledgedPublisher {
-  let next = 0
-  const one = ({ duplicate }: Receipt) => {
-    if (duplicate) fail(new Error('a key that was new was taken for a duplicate'))
-    acknowledged(1)
-  }
-  return {
-    publish(payload) {
-      const idempotencyKey = `bench-message-${next++}`
-      channel.publish(payload, { idempotencyKey }).then(one, fail)
-    },
-  }
 }
 
 function open(port: number): Promise<RemoteBus> {

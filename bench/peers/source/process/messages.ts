@@ -9,11 +9,14 @@ export interface Endpoint {
   readonly directory: string
 }
 
-/** How messages are handed to a system that acknowledges them: as they are, each with an idempotency key of its own, or acknowledged once stored. */
-export type AcknowledgedForm = 'acknowledged' | 'keyed' | 'durable'
+/** How messages are handed to a system without acknowledgements: as they are, or each with an idempotency key of its own. */
+export type UnacknowledgedForm = 'unacknowledged' | 'keyed'
+
+/** How messages are handed to a system that acknowledges them: when it has them, or once they are stored. */
+export type AcknowledgedForm = 'acknowledged' | 'durable'
 
 /** How messages are handed to a system. */
-export type PublishForm = 'unacknowledged' | AcknowledgedForm
+export type PublishForm = UnacknowledgedForm | AcknowledgedForm
 
 /** How a system hands messages over. */
 export type ReceiveForm = 'fastest' | 'iterator'

@@ -3,7 +3,7 @@ import type { AcknowledgedPublisher, Client, Connecting, Publisher } from '../cl
 import { now } from '../measure/clock.ts'
 import { MessageRing } from '../measure/message.ts'
 import { latencyOf } from '../measure/statistics.ts'
-import type { AcknowledgedForm, Assignment, Role } from '../process/messages.ts'
+import type { AcknowledgedForm, Assignment, Role, UnacknowledgedForm } from '../process/messages.ts'
 import { parent } from '../process/parent.ts'
 import { notOffered, type Part } from './role.ts'
 import { Window } from './window.ts'
@@ -20,8 +20,8 @@ export async function startPublisher(
   const ring = new MessageRing(run, size, role.window ?? role.inFlight * 2)
   const window = new Window(role.window ?? Number.POSITIVE_INFINITY)
   const phases =
-    role.form === 'unacknowledged'
-      ? new Sending(ring, window, role.burst, await publisherOf(client, connecting, role))
+    role.form === 'unacknowledged' || role.form === 'keyed'
+      ? new Sending(ring, window, role.burst, await publisherOf(client, connecting, role, role.form))
       : await Acknowledging.start(client, connecting, ring, window, role, role.form)
   return {
     phase: (seconds, messages) => phases.run(seconds, messages),
@@ -29,9 +29,14 @@ export async function startPublisher(
   }
 }
 
-function publisherOf(client: Client, connecting: Connecting, { subscribers }: PublisherRole): Promise<Publisher> {
+function publisherOf(
+  client: Client,
+  connecting: Connecting,
+  { subscribers }: PublisherRole,
+  form: UnacknowledgedForm,
+): Promise<Publisher> {
   if (client.publisher === undefined) throw notOffered('unacknowledged publish')
-  return client.publisher(connecting, subscribers)
+  return client.publisher(connecting, subscribers, form)
 }
 
 /** Publishes bursts, one for each turn of the event loop, as far as the window and the client have room. */

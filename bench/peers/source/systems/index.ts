@@ -38,7 +38,7 @@ export const SYSTEMS: readonly System[] = [
     environment: { LIMINAL_CODEC: 'native' },
     workloads: [...EPHEMERAL, 'W5', ...LIMINAL_ALONE],
     setting:
-      'native codec; send and a handler, W8 publish and a handler; defaults, but for 4,096 connections instead of 1,024',
+      'native codec; send and a handler, W8 send with a key; defaults, but for 4,096 connections instead of 1,024',
     durability: LIMINAL_DURABILITY,
     start: (serving) => startNodeServer('liminal', serving, { LIMINAL_CODEC: 'native' }),
   },
