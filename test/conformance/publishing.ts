@@ -314,6 +314,36 @@ export function publishingTests(setup: Setup): void {
     expect((await taker.next()).value.length).toBe(most)
   })
 
+  it('sends what has a key once, whoever sends or publishes it again, and whatever it looks like', async () => {
+    const backing = await setup()
+    const bus = await backing.bus()
+    const channel = bus.channel<Uint8Array>('orders', { payload: 'bytes' })
+    const subscription = channel.subscribe()
+    await subscription.ready()
+    const taker = new Taker(subscription)
+    const causal = { parentId: 'cart-1', vectorClockEntry: 1n }
+    const large = new Uint8Array(40_000).fill(7)
+    const messages = [new Uint8Array([1]), large, new Uint8Array([3])]
+    const options = [{}, {}, { causal }].map((rest, index) => ({ ...rest, idempotencyKey: `key-${index}` }))
+    for (let round = 0; round < 3; round++) {
+      for (const [index, message] of messages.entries()) channel.send(message, options[index])
+    }
+    channel.send(new Uint8Array([4]), { idempotencyKey: 'ключ' })
+    const [first, second, third, fourth] = [
+      await taker.next(),
+      await taker.next(),
+      await taker.next(),
+      await taker.next(),
+    ]
+    expect([first, second, third, fourth].map(({ value }) => value.length)).toEqual([1, 40_000, 1, 1])
+    expect([second.value[39_999], third.causal.parentId, fourth.value[0]]).toEqual([7, 'cart-1', 4])
+    expect(await channel.publish(large, { idempotencyKey: 'key-1' })).toMatchObject({ duplicate: true })
+    expect(channel.sendCounts).toEqual({ sent: 10, failed: 0, lastError: null })
+    await failure(() => channel.send(large, { idempotencyKey: '' }), 'INVALID_ARGUMENT')
+    await failure(() => channel.send(large, { idempotencyKey: '\ud800' }), 'INVALID_ARGUMENT')
+    expect(channel.sendCounts.sent).toBe(10)
+  })
+
   it('sends without acknowledgement, in order, and counts', async () => {
     const backing = await setup()
     const bus = await backing.bus()

@@ -32,7 +32,7 @@ describe('a prepared head', () => {
     expect(await written((outbox) => plain.write(outbox, payload))).toEqual(
       Buffer.from(typescriptCodec.encode({ ...frame, flags: 0, idempotencyKey: null })),
     )
-    const keyed = PreparedHead.keyedPublish(typescriptCodec, 7, 'orders', NO_CAUSE)
+    const keyed = PreparedHead.keyedPublish(typescriptCodec, 7, 0, 'orders', NO_CAUSE)
     for (const key of ['', 'k', 'schlüssel-€', 'long'.repeat(500)]) {
       expect(await written((outbox) => keyed.writeKeyed(outbox, payload, key))).toEqual(
         Buffer.from(typescriptCodec.encode({ ...frame, flags: PUBLISH_HAS_KEY, idempotencyKey: key })),

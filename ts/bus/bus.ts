@@ -139,15 +139,14 @@ export interface WaitOptions {
 export interface SendOptions {
   /** What caused this message. Default: nothing said. */
   causal?: CausalContext
-}
-
-export interface PublishOptions extends WaitOptions, SendOptions {
   /**
-   * Publishes with the same key on the same channel within the window (2 minutes by default) have one effect; the repeated ones get the receipt of the
-   * first, marked `duplicate`.
+   * Messages with the same key on the same channel within the window (2 minutes by default) have one effect; of those that are repeated, `publish` gets the receipt of the first, marked
+   * `duplicate`, and `send` nothing.
    */
   idempotencyKey?: string
 }
+
+export interface PublishOptions extends WaitOptions, SendOptions {}
 
 /** What happened to a publish. */
 export interface Receipt {

@@ -1,4 +1,3 @@
-import { checkText, invalidArgument } from '../arguments.ts'
 import { type ChannelCore, oneMessageRun, type PublishObserver, rowOffset } from '../channel/index.ts'
 import { Deferred } from '../deferred.ts'
 import { LiminalError } from '../errors.ts'
@@ -83,14 +82,13 @@ export class LocalChannel<T> implements Channel<T> {
 
   async publish(value: T, options: PublishOptions = {}): Promise<Receipt> {
     checkPublishOptions(options)
-    if (options.idempotencyKey !== undefined) checkKey(options.idempotencyKey)
     checkOpen(this.#context)
     const { timeoutMs, signal } = options
     const what = `The publish to '${this.name}'`
     throwIfAborted(signal, what)
 
     const publish = new OnePublish()
-    const core = this.#publish(value, options, options.idempotencyKey ?? null, publish)
+    const core = this.#publish(value, options, publish)
     if (publish.error !== null) throw publish.error
     if (publish.receipt === null)
       return await waitFor(publish.settled(), { timeoutMs, signal, what: `${what}, which may be stored all the same,` })
@@ -110,7 +108,7 @@ export class LocalChannel<T> implements Channel<T> {
       throw new LiminalError('OUTBOX_FULL', message)
     }
     try {
-      this.#publish(value, options, null, this.#sends)
+      this.#publish(value, options, this.#sends)
     } catch (error) {
       // What a remote bus would learn later, if at all, is counted here too.
       if (!(error instanceof LiminalError) || !COUNTED.has(error.code)) throw error
@@ -137,8 +135,8 @@ export class LocalChannel<T> implements Channel<T> {
     return subscribeLocally(this.#context, this.name, this.#payload, settings)
   }
 
-  #publish(value: T, options: SendOptions, key: string | null, observer: PublishObserver): ChannelCore {
-    const run = oneMessageRun(encodePayload(value, this.#payload), options.causal ?? null, key)
+  #publish(value: T, { causal, idempotencyKey }: SendOptions, observer: PublishObserver): ChannelCore {
+    const run = oneMessageRun(encodePayload(value, this.#payload), causal ?? null, idempotencyKey ?? null)
     // Key included: a connection has to carry that too. What a schema adds is the channel's to count.
     checkSize(this.#context, run.bytes.length - run.columns[rowOffset(run.first) + Column.ENVELOPE])
     const core = this.#known() ?? this.#context.core.channels.get(this.name)
@@ -155,11 +153,6 @@ export class LocalChannel<T> implements Channel<T> {
 
 /** Failures of a send that are counted and not thrown. */
 const COUNTED: ReadonlySet<string> = new Set(['CHANNEL_NOT_FOUND', 'CHANNEL_CLOSED'])
-
-function checkKey(key: unknown): void {
-  checkText('idempotencyKey', key)
-  if (key === '') throw invalidArgument('idempotencyKey', 'at least one character', key)
-}
 
 function ignoreEndOfHold(error: unknown): void {
   const ended = error instanceof LiminalError && (error.code === 'TIMEOUT' || error.code === 'ABORTED')

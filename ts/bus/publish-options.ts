@@ -1,17 +1,18 @@
-import { checkCausal, checkKnownOptions, checkOptions } from '../arguments.ts'
+import { checkCausal, checkKnownOptions, checkOptions, checkText, invalidArgument } from '../arguments.ts'
 import { checkWait } from '../waiting.ts'
 import type { PublishOptions, SendOptions, WaitOptions } from './bus.ts'
 
 const WAIT = ['timeoutMs', 'signal']
-const SEND = ['causal']
+const SEND = ['causal', 'idempotencyKey']
 const PUBLISH = ['timeoutMs', 'signal', 'causal', 'idempotencyKey']
 
-/** Checks the options of `publish`, but for the key. @throws LiminalError `INVALID_ARGUMENT`. */
+/** Checks the options of `publish`. @throws LiminalError `INVALID_ARGUMENT`. */
 export function checkPublishOptions(options: PublishOptions): void {
   checkOptions('options', options)
   checkKnownOptions('options', options, PUBLISH)
   checkWait(options)
   checkCausal('causal', options.causal)
+  checkKey(options.idempotencyKey)
 }
 
 /** Checks the options of `send`. @throws LiminalError `INVALID_ARGUMENT`. */
@@ -19,6 +20,7 @@ export function checkSendOptions(options: SendOptions): void {
   checkOptions('options', options)
   checkKnownOptions('options', options, SEND)
   checkCausal('causal', options.causal)
+  checkKey(options.idempotencyKey)
 }
 
 /** Checks the options of `ready`. @throws LiminalError `INVALID_ARGUMENT`. */
@@ -26,4 +28,10 @@ export function checkWaitOptions(options: WaitOptions): void {
   checkOptions('options', options)
   checkKnownOptions('options', options, WAIT)
   checkWait(options)
+}
+
+function checkKey(key: unknown): void {
+  if (key === undefined) return
+  checkText('idempotencyKey', key)
+  if (key === '') throw invalidArgument('idempotencyKey', 'at least one character', key)
 }

@@ -3,7 +3,7 @@ import { causalBytes } from '../conversation/index.ts'
 import { Deque } from '../deque.ts'
 import type { LiminalError } from '../errors.ts'
 import { type Encoded, toBytes } from '../payload-text.ts'
-import { PreparedHead } from '../pressure/index.ts'
+import { fitsKeyedHead, PreparedHead } from '../pressure/index.ts'
 import {
   ACK_DELIVERED,
   ACK_DUPLICATE,
@@ -25,9 +25,6 @@ import { checkFrame, emptyPublishBytes, keyBytes } from './frame-size.ts'
 import { errorFromPeer } from './peer-error.ts'
 import type { PublishRequest } from './publish-request.ts'
 import type { StreamOwner } from './streams.ts'
-
-/** A payload with a key of so many bytes is written as a frame of its own. */
-const SPREAD_BYTES = 16 * 1024
 
 /**
  * The acknowledged publishes of one channel handle. They share a stream, on which the server answers in order: the oldest request underway is the one that
@@ -79,8 +76,8 @@ export class PublishLane implements StreamOwner, Expiring {
     if (this.#connection !== connection) this.#bind(connection)
     const { key, causal } = request
     if (causal === null && key === null) this.#plainHead(connection).write(connection.outbox, payload)
-    else if (causal === null && key !== null && (typeof payload === 'string' || payload.length < SPREAD_BYTES)) {
-      this.#keyedHead ??= PreparedHead.keyedPublish(connection.settings.codec, this.#stream, this.#channel, NO_CAUSE)
+    else if (causal === null && key !== null && fitsKeyedHead(payload)) {
+      this.#keyedHead ??= PreparedHead.keyedPublish(connection.settings.codec, this.#stream, 0, this.#channel, NO_CAUSE)
       this.#keyedHead.writeKeyed(connection.outbox, payload, key)
     } else {
       connection.write({

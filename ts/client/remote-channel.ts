@@ -1,4 +1,3 @@
-import { checkText, invalidArgument } from '../arguments.ts'
 import {
   type Channel,
   checkPublishOptions,
@@ -43,7 +42,7 @@ export class RemoteChannel implements Channel<unknown> {
   publish(value: unknown, options?: PublishOptions): Promise<Receipt> {
     if (options?.timeoutMs !== undefined || options?.signal !== undefined) return this.#publishWithin(value, options)
     return new Promise((resolve, reject) => {
-      if (options !== undefined) checkPublish(options)
+      if (options !== undefined) checkPublishOptions(options)
       const payload = encodeValue(value, this.#payload)
       this.#core.submit(new PublishRequest(this.#publishes, payload, options, this.#core.deadline(), resolve, reject))
     })
@@ -51,7 +50,7 @@ export class RemoteChannel implements Channel<unknown> {
 
   send(value: unknown, options?: SendOptions): void {
     if (options !== undefined) checkSendOptions(options)
-    this.#sends.send(encodeValue(value, this.#payload), options?.causal ?? null)
+    this.#sends.send(encodeValue(value, this.#payload), options?.causal ?? null, options?.idempotencyKey ?? null)
   }
 
   async ready(options: WaitOptions = {}): Promise<void> {
@@ -72,7 +71,7 @@ export class RemoteChannel implements Channel<unknown> {
 
   /** The rarer form: with limits that need a timer or a listener of their own. */
   async #publishWithin(value: unknown, options: PublishOptions): Promise<Receipt> {
-    checkPublish(options)
+    checkPublishOptions(options)
     const { timeoutMs, signal } = options
     const publishes = this.#publishes
     throwIfAborted(signal, publishes.what)
@@ -91,11 +90,4 @@ export class RemoteChannel implements Channel<unknown> {
       throw error
     }
   }
-}
-
-function checkPublish(options: PublishOptions): void {
-  checkPublishOptions(options)
-  const { idempotencyKey } = options
-  if (idempotencyKey !== undefined) checkText('idempotencyKey', idempotencyKey)
-  if (idempotencyKey === '') throw invalidArgument('idempotencyKey', 'at least one character', idempotencyKey)
 }

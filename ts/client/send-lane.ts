@@ -2,8 +2,8 @@ import type { SendCounts } from '../bus/index.ts'
 import type { FrameBatch } from '../codec/index.ts'
 import { causalBytes } from '../conversation/index.ts'
 import type { LiminalError } from '../errors.ts'
-import type { Encoded } from '../payload-text.ts'
-import { PreparedHead } from '../pressure/index.ts'
+import { type Encoded, toBytes } from '../payload-text.ts'
+import { fitsKeyedHead, PreparedHead } from '../pressure/index.ts'
 import {
   ACK_POSITION,
   Capability,
@@ -12,12 +12,14 @@ import {
   FrameType,
   HEAD_WIDTH,
   NO_CAUSE,
+  NO_SCHEMA,
+  PUBLISH_HAS_KEY,
   PUBLISH_NO_ACK,
   ROW_WIDTH,
 } from '../protocol/index.ts'
 import type { ClientCore } from './client-core.ts'
 import type { Connection } from './connection.ts'
-import { checkFrame, emptyPublishBytes } from './frame-size.ts'
+import { checkFrame, emptyPublishBytes, keyBytes } from './frame-size.ts'
 import { errorFromPeer } from './peer-error.ts'
 import type { Confirmable } from './send-confirmation.ts'
 import type { StreamOwner } from './streams.ts'
@@ -35,6 +37,7 @@ export class SendLane implements StreamOwner, Confirmable {
   #stream = 0
   #flags = 0
   #head: PreparedHead | null = null
+  #keyedHead: PreparedHead | null = null
   #sent = 0
   #failed = 0
   #lastError: LiminalError | null = null
@@ -56,13 +59,17 @@ export class SendLane implements StreamOwner, Confirmable {
   }
 
   /** @throws LiminalError `OUTBOX_FULL`, `CLOSED`, `PAYLOAD_TOO_LARGE`. */
-  send(payload: Encoded, causal: CausalContext | null): void {
+  send(payload: Encoded, causal: CausalContext | null, key: string | null): void {
     const { frameBytes } = this.#core.settings
-    const bytes = checkFrame(this.#what, this.#emptyBytes + causalBytes(causal), payload, frameBytes)
+    const others = this.#emptyBytes + causalBytes(causal) + keyBytes(key)
+    const bytes = checkFrame(this.#what, others, payload, frameBytes)
     const connection = this.#core.claimRoom(bytes, this.#what)
     if (this.#connection !== connection) this.#bind(connection)
-    const head = causal === null ? this.#head : null
-    ;(head ?? this.#makeHead(connection, causal)).write(connection.outbox, payload)
+    if (key !== null) this.#writeKeyed(connection, payload, causal, key)
+    else {
+      const head = causal === null ? this.#head : null
+      ;(head ?? this.#makeHead(connection, causal)).write(connection.outbox, payload)
+    }
     connection.window.wrote(bytes)
     this.#sent++
     if (this.#unconfirmed++ === 0 && this.#flags !== 0) connection.confirmation.watch(this)
@@ -105,6 +112,23 @@ export class SendLane implements StreamOwner, Confirmable {
     if (this.#unconfirmed === 0) this.#unbind()
   }
 
+  #writeKeyed(connection: Connection, payload: Encoded, causal: CausalContext | null, key: string): void {
+    const { codec } = connection.settings
+    if (causal === null && fitsKeyedHead(payload)) {
+      this.#keyedHead ??= PreparedHead.keyedPublish(codec, this.#stream, this.#flags, this.#channel, NO_CAUSE)
+      this.#keyedHead.writeKeyed(connection.outbox, payload, key)
+      return
+    }
+    connection.write({
+      type: 'Publish',
+      flags: this.#flags | PUBLISH_HAS_KEY,
+      streamId: this.#stream,
+      channel: this.#channel,
+      envelope: { schemaId: NO_SCHEMA, causal: causal ?? NO_CAUSE, payload: toBytes(payload) },
+      idempotencyKey: key,
+    })
+  }
+
   #answered(count: number): void {
     this.#unconfirmed = Math.max(0, this.#unconfirmed - count)
     // The server answers in order: this one was among those that the Ping underway is about, if there is one.
@@ -116,6 +140,7 @@ export class SendLane implements StreamOwner, Confirmable {
     this.#stream = connection.streams.open(this)
     this.#flags = connection.granted(Capability.UNACKNOWLEDGED_PUBLISH) ? PUBLISH_NO_ACK : 0
     this.#head = this.#makeHead(connection, null)
+    this.#keyedHead = null
   }
 
   #makeHead(connection: Connection, causal: CausalContext | null): PreparedHead {
@@ -131,6 +156,7 @@ export class SendLane implements StreamOwner, Confirmable {
     this.#connection?.confirmation.forget(this)
     this.#connection = null
     this.#head = null
+    this.#keyedHead = null
     this.#unconfirmed = 0
     this.#marked = 0
   }

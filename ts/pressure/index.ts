@@ -1,3 +1,3 @@
 export { Congestion, type CongestionLimits } from './congestion.ts'
 export { Outbox, type OutboxOptions } from './outbox.ts'
-export { PreparedHead, setTarget } from './prepared-head.ts'
+export { fitsKeyedHead, PreparedHead, setTarget } from './prepared-head.ts'

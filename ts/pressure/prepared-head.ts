@@ -37,9 +37,15 @@ export class PreparedHead {
   }
 
   /** The head of a Publish frame with a key, for {@link writeKeyed}. */
-  static keyedPublish(codec: Codec, streamId: number, channel: string, causal: CausalContext): PreparedHead {
-    const head = PreparedHead.publish(codec, streamId, 0, channel, causal)
-    head.#bytes[FLAGS_AT] = PUBLISH_HAS_KEY
+  static keyedPublish(
+    codec: Codec,
+    streamId: number,
+    flags: number,
+    channel: string,
+    causal: CausalContext,
+  ): PreparedHead {
+    const head = PreparedHead.publish(codec, streamId, flags, channel, causal)
+    head.#bytes[FLAGS_AT] = flags | PUBLISH_HAS_KEY
     return head
   }
 
@@ -114,6 +120,11 @@ export class PreparedHead {
     writeU32(block, start + this.#envelopeAt, this.#envelopeLength + length)
     writeU32(block, start + this.#bytes.length - 4, length)
   }
+}
+
+/** Whether {@link PreparedHead.writeKeyed} takes a payload: larger ones would need a block of their own. */
+export function fitsKeyedHead(payload: Encoded): boolean {
+  return typeof payload === 'string' || payload.length < LARGE_BYTES
 }
 
 /** Sets the stream, and the u64 id that the payload starts with, of an encoded frame. Ids up to 2^53 may be numbers. */
