@@ -113,6 +113,7 @@ class Model {
   end(one: number, reason: Kind): void {
     if (this.over[one] !== null) return
     this.over[one] = reason
+    const fired: { readonly which: number; readonly owner: number | null; readonly dead: number }[] = []
     for (const queue = [one]; queue.length > 0; ) {
       const dead = queue[0]
       queue.shift()
@@ -131,9 +132,12 @@ class Model {
       for (const [which, watch] of this.watches.entries()) {
         if (!watch.live || watch.target !== dead) continue
         watch.live = false
-        // Whoever is taken along by the same exit sees nothing any more.
-        if (watch.owner === null || this.over[watch.owner] === null) this.seen[which].push(`${dead} ${reason}`)
+        fired.push({ which, owner: watch.owner, dead })
       }
+    }
+    for (const { which, owner, dead } of fired) {
+      // Whoever is taken along by the same exit, however far from it, sees nothing any more.
+      if (owner === null || this.over[owner] === null) this.seen[which].push(`${dead} ${reason}`)
     }
   }
 }
