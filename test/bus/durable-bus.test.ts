@@ -259,6 +259,32 @@ describe('what is not durable', () => {
     }
   })
 
+  it('leaves nothing behind if it cannot be declared, and keeps nobody else from being there', async () => {
+    const store = new MemoryStore()
+    for (const name of ['', 'a\0b', 'x'.repeat(256)]) {
+      const refused = createBus({
+        store,
+        channels: [
+          { name: 'orders', durable: true },
+          { name, durable: true },
+        ],
+      })
+      await expect(refused).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+    }
+    const full = createBus({
+      store,
+      maxChannels: 1,
+      channels: ['orders', 'more'].map((name) => ({ name, durable: true })),
+    })
+    await expect(full).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' })
+    expect((await store.keys('meta', ['channel'], {})).keys.map(({ parts }) => parts[1])).toEqual(['orders'])
+    // Of a version that wrote before it looked.
+    const definition = Buffer.from(JSON.stringify({ sync: 'each', retention: {}, schema: null }))
+    await store.write([{ type: 'set', key: { kind: 'meta', parts: ['channel', ''] }, value: definition }])
+    const bus = await open({ store })
+    expect((await bus.channel('orders').publish(1)).position).toBe(0n)
+  })
+
   it('cannot have its sync changed', async () => {
     const store = new MemoryStore()
     const first = await open({ store, channels: [{ name: 'orders', durable: { sync: 'os' } }] })

@@ -191,6 +191,8 @@ describe('creating a bus', () => {
     ['idempotency.windowMs', { idempotency: { windowMs: 0 } }],
     ['closeGraceMs', { closeGraceMs: Number.NaN }],
     ['name', { channels: [{ name: '' }] }],
+    ['windowMS', { idempotency: { windowMS: 5 } as object }],
+    ['dataDir', { dataDir: 'a\0b' }],
   ])('checks %s', async (argument, options) => {
     expect((await failure(() => createBus(options), 'INVALID_ARGUMENT')).message).toContain(argument)
   })

@@ -100,6 +100,28 @@ export function administratingTests(setup: Setup): void {
     await failure(() => bus.administration.peek('orders', { maxBytes: 0 }), 'INVALID_ARGUMENT')
   })
 
+  it('refuses what is wrong instead of taking it for a default', async () => {
+    const bus = await administrated()
+    const channel = bus.channel<number>('orders')
+    for (const value of numbers(3)) await channel.publish(value)
+    const { administration } = bus
+    await administration.setCursor('orders', 'audit', 'earliest')
+    const wrong: unknown[] = [5, 5n, null, 'all', { before: 2 }, { before: '2' }, { before: null }, { before: -1n }]
+    for (const options of [...wrong, { before: 2n ** 64n }, { from: 2n }]) {
+      await failure(() => Reflect.apply(administration.purge, administration, ['orders', options]), 'INVALID_ARGUMENT')
+    }
+    for (const operation of [administration.channels, administration.cursors]) {
+      const args = operation === administration.channels ? [{ timeout: 5 }] : ['orders', { timeout: 5 }]
+      await failure(() => Reflect.apply(operation, administration, args), 'INVALID_ARGUMENT')
+    }
+    for (const to of [undefined, null, 5n, {}]) {
+      const args = ['orders', 'audit', to]
+      await failure(() => Reflect.apply(administration.setCursor, administration, args), 'INVALID_ARGUMENT')
+    }
+    expect(await administration.channel('orders')).toMatchObject({ first: 0n, next: 3n })
+    expect(await administration.cursors('orders')).toMatchObject([{ position: 0n }])
+  })
+
   it('purges a log, before a position or whole', async () => {
     const bus = await administrated()
     const channel = bus.channel<number>('orders')

@@ -1,4 +1,4 @@
-import { checkKnownOptions, checkName, checkOptions, invalidArgument } from '../arguments.ts'
+import { checkName } from '../arguments.ts'
 import {
   type ChannelCore,
   type ChannelRegistry,
@@ -10,16 +10,15 @@ import {
 } from '../channel/index.ts'
 import { codec } from '../codec/index.ts'
 import { LiminalError } from '../errors.ts'
-import { checkWait, throwIfAborted, waitFor } from '../waiting.ts'
+import { throwIfAborted, waitFor } from '../waiting.ts'
 import type { Administration, ChannelInfo, CursorInfo, LoggedMessage, PeekOptions } from './administration.ts'
+import { checkAdministrationOptions, cursorPlace, purgedBefore } from './administration-arguments.ts'
 import type { WaitOptions } from './bus.ts'
 import { type PeekTerms, peekTerms } from './peeking.ts'
-import { startOf } from './subscribe-arguments.ts'
 import type { StartPosition } from './subscription.ts'
 
 /** Bytes that are read of a log at once. */
 const PAGE_BYTES = 4 * 1024 * 1024
-const WAIT_OPTIONS = ['timeoutMs', 'signal']
 
 /** What operators do, on the bus in this process. */
 export class LocalAdministration implements Administration {
@@ -56,10 +55,7 @@ export class LocalAdministration implements Administration {
 
   purge(channel: string, options: WaitOptions & { readonly before?: bigint } = {}): Promise<bigint> {
     return this.#do(`Purging channel '${channel}'`, options, ['before'], async () => {
-      const { before } = options
-      if (before !== undefined && !(typeof before === 'bigint' && before >= 0n)) {
-        throw invalidArgument('before', 'a bigint from 0 on', before)
-      }
+      const before = purgedBefore(options)
       const { log } = this.#storage(channel)
       return await log.removeBefore(before ?? log.next)
     })
@@ -84,7 +80,7 @@ export class LocalAdministration implements Administration {
   setCursor(channel: string, cursor: string, to: StartPosition, options: WaitOptions = {}): Promise<CursorInfo> {
     return this.#do(`Moving cursor '${cursor}' of channel '${channel}'`, options, [], async () => {
       checkName('cursor', cursor)
-      const start = startOf('to', to)
+      const start = cursorPlace(to)
       const { log, cursors } = this.#storage(channel)
       const { status } = await cursors.set(cursor, await positionOf(log, start))
       return cursorInfo(status)
@@ -104,9 +100,7 @@ export class LocalAdministration implements Administration {
     known: readonly string[],
     act: () => Promise<Result>,
   ): Promise<Result> {
-    checkOptions('options', options)
-    checkKnownOptions('options', options, [...WAIT_OPTIONS, ...known])
-    checkWait(options)
+    checkAdministrationOptions(options, known)
     this.#checkOpen()
     const { timeoutMs, signal } = options
     throwIfAborted(signal, what)

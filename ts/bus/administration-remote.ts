@@ -1,7 +1,6 @@
-import { checkKnownOptions, checkOptions } from '../arguments.ts'
 import { LiminalError } from '../errors.ts'
-import { checkWait } from '../waiting.ts'
 import type { Administration, ChannelInfo, CursorInfo, LoggedMessage, PeekOptions } from './administration.ts'
+import { checkAdministrationOptions, cursorPlace, purgedBefore } from './administration-arguments.ts'
 import {
   ADMINISTRATION_SUBJECT,
   type AdministrationRequest,
@@ -15,7 +14,6 @@ import {
 } from './administration-wire.ts'
 import type { WaitOptions } from './bus.ts'
 import { peekTerms } from './peeking.ts'
-import { startOf } from './subscribe-arguments.ts'
 import type { StartPosition } from './subscription.ts'
 
 /** Asks a server, as `Bus.ask` does. */
@@ -38,9 +36,7 @@ export class RemoteAdministration implements Administration {
   }
 
   async peek(channel: string, options: PeekOptions = {}): Promise<readonly LoggedMessage[]> {
-    checkOptions('options', options)
-    checkKnownOptions('options', options, ['from', 'limit', 'maxBytes', 'timeoutMs', 'signal'])
-    checkWait(options)
+    checkAdministrationOptions(options, ['from', 'limit', 'maxBytes'])
     const { from, limit, maxBytes } = peekTerms(options)
     const messages: LoggedMessage[] = []
     const remaining = remainingOf(options)
@@ -61,8 +57,9 @@ export class RemoteAdministration implements Administration {
   }
 
   async purge(channel: string, options: WaitOptions & { readonly before?: bigint } = {}): Promise<bigint> {
-    const { before, ...limits } = options
-    return readCount(await this.#do({ operation: 'purge', channel, before: before?.toString() }, limits))
+    const before = purgedBefore(options)?.toString()
+    const { before: _, ...limits } = options
+    return readCount(await this.#do({ operation: 'purge', channel, before }, limits))
   }
 
   async removeChannel(name: string, options: WaitOptions = {}): Promise<void> {
@@ -74,7 +71,7 @@ export class RemoteAdministration implements Administration {
   }
 
   async setCursor(channel: string, cursor: string, to: StartPosition, options: WaitOptions = {}): Promise<CursorInfo> {
-    const request = { operation: 'set-cursor', channel, cursor, to: writeStart(startOf('to', to)) } as const
+    const request = { operation: 'set-cursor', channel, cursor, to: writeStart(cursorPlace(to)) } as const
     return readCursor(await this.#do(request, options))
   }
 
@@ -83,6 +80,7 @@ export class RemoteAdministration implements Administration {
   }
 
   async #do(request: AdministrationRequest, options: WaitOptions): Promise<unknown> {
+    checkAdministrationOptions(options)
     try {
       return resultIn(await this.#ask(ADMINISTRATION_SUBJECT, request, options))
     } catch (error) {

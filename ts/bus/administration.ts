@@ -69,11 +69,12 @@ export interface Administration {
    * each; `LIMIT_EXCEEDED` for a message that no reply of that server has room for, of three quarters of its `frameBytes`.
    */
   peek(channel: string, options?: PeekOptions): Promise<readonly LoggedMessage[]>
-  /** Removes the messages before a position, or all. Returns how many. Cursors that have not accepted them skip them. */
+  /** Removes the messages before a position, or without one all. Returns how many. Cursors that have not accepted them skip them. */
   purge(channel: string, options?: WaitOptions & { readonly before?: bigint }): Promise<bigint>
   /**
    * Removes a durable channel with its messages, cursors, idempotency keys and definition, for good; one that is damaged too. Publishes underway are answered before, later ones are refused with
-   * `CHANNEL_CLOSED` like the end of its subscriptions; afterwards the name is free, also for a channel that is not durable. It goes on if the wait for it ends. A crash leaves the channel whole, or has it removed.
+   * `CHANNEL_CLOSED` like the end of its subscriptions; afterwards with
+   * `CHANNEL_NOT_FOUND`, until the name is declared anew or the bus is started again. It goes on if the wait for it ends. A crash leaves the channel whole, or has it removed.
    *
    * @throws LiminalError `STORE_FULL`, `STORE_FAILED`, `STORE_BUSY`: call it again, or leave what is left to the next start of the bus.
    */

@@ -3,6 +3,7 @@ import {
   checkBoolean,
   checkInteger,
   checkKnownOptions,
+  checkName,
   checkOneOf,
   checkOptions,
   invalidArgument,
@@ -221,6 +222,7 @@ function checkBusOptions(options: BusOptions): void {
     }
     // A misspelt schema would make a channel without a contract.
     checkKnownOptions('channels[]', declaration, ['name', 'schema', 'durable'])
+    checkName('channels[].name', declaration.name)
     checkDurable(declaration.durable)
   }
   checkBoolean('createChannels', options.createChannels)
@@ -230,6 +232,7 @@ function checkBusOptions(options: BusOptions): void {
   checkStore(options)
   checkInteger('conversationRetentionMs', options.conversationRetentionMs, 0)
   checkOptions('idempotency', options.idempotency)
+  checkKnownOptions('idempotency', options.idempotency ?? {}, ['windowMs', 'maxKeys'])
   checkOptions('subscriptionQueue', options.subscriptionQueue)
   checkInteger('subscriptionQueue.maxDeliveries', options.subscriptionQueue?.maxDeliveries, 1)
   checkInteger('subscriptionQueue.maxBytes', options.subscriptionQueue?.maxBytes, 1)
@@ -241,7 +244,7 @@ function checkBusOptions(options: BusOptions): void {
 }
 
 function checkStore({ dataDir, createDataDir, syncIntervalMs, store }: BusOptions): void {
-  if (dataDir !== undefined && (typeof dataDir !== 'string' || dataDir === '')) {
+  if (dataDir !== undefined && (typeof dataDir !== 'string' || dataDir === '' || dataDir.includes('\0'))) {
     throw invalidArgument('dataDir', 'the path of a directory', dataDir)
   }
   checkBoolean('createDataDir', createDataDir)

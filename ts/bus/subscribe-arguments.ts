@@ -34,7 +34,8 @@ export function subscribeArguments<T>(
   second: SubscribeOptions | undefined,
 ): SubscribeSettings<T> {
   const handler = typeof first === 'function' ? first : null
-  const options = (typeof first === 'function' ? second : first) ?? {}
+  const given = typeof first === 'function' ? second : first
+  const options = given === undefined ? {} : given
   checkOptions('options', options)
   checkKnownOptions('options', options, SUBSCRIBE_OPTIONS)
   checkInteger('maxInFlight', options.maxInFlight, 1)

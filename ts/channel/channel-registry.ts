@@ -143,7 +143,6 @@ export class ChannelRegistry {
    * @throws LiminalError `INVALID_ARGUMENT`, `CHANNEL_EXISTS`, `SCHEMA_INVALID`, `LIMIT_EXCEEDED`. Nothing has changed then.
    */
   declare({ name, schema: definition }: ChannelDeclaration, storage: ChannelStorage | null = null): ChannelCore {
-    checkName('name', name)
     this.checkFree(name)
     const schema = definition === undefined ? null : new Schema(definition, `channel '${name}'`)
     const contract = { schema, storage }
@@ -153,8 +152,10 @@ export class ChannelRegistry {
     return core
   }
 
-  /** @throws LiminalError `CHANNEL_EXISTS`. */
+  /** Whether a channel of a name can be declared. @throws LiminalError `INVALID_ARGUMENT`, `CHANNEL_EXISTS`, `LIMIT_EXCEEDED`. */
   checkFree(name: string): void {
+    checkName('name', name)
+    this.#checkRoom(name)
     if (this.#byName.has(name) || this.#declared.has(name)) {
       throw new LiminalError('CHANNEL_EXISTS', `Channel '${name}' exists already.`)
     }
@@ -200,13 +201,16 @@ export class ChannelRegistry {
     this.#byId[core.id] = undefined
   }
 
-  #add(name: string, { schema, storage }: Contract): ChannelCore {
+  #checkRoom(name: string): void {
     // A name that was used before has its number already.
     const bytes = Buffer.from(name)
-    if (this.names.size >= this.#maxChannels && this.names.find(bytes, 0, bytes.length) < 0) {
-      const message = `Channel '${name}' cannot be created: ${this.#maxChannels} channel names are in use. Raise maxChannels.`
-      throw new LiminalError('LIMIT_EXCEEDED', message)
-    }
+    if (this.names.size < this.#maxChannels || this.names.find(bytes, 0, bytes.length) >= 0) return
+    const message = `Channel '${name}' cannot be created: ${this.#maxChannels} channel names are in use. Raise maxChannels.`
+    throw new LiminalError('LIMIT_EXCEEDED', message)
+  }
+
+  #add(name: string, { schema, storage }: Contract): ChannelCore {
+    this.#checkRoom(name)
     const id = this.names.add(name)
     const core = new ChannelCore(name, id, schema, storage, this.#surroundings)
     this.#byName.set(name, core)

@@ -21,6 +21,8 @@ import { Retention } from './retention.ts'
 
 /** Milliseconds between two looks at what may be forgotten. */
 const UPKEEP_MS = 60_000
+/** What is wrong with one channel, and no reason to do without the others: it is damaged, or of a definition that cannot be. */
+const ITS_OWN: ReadonlySet<string> = new Set(['STORE_CORRUPT', 'INVALID_ARGUMENT', 'SCHEMA_INVALID'])
 
 interface Durable extends ChannelStorage {
   readonly retention: Retention
@@ -220,7 +222,8 @@ export class DurableChannels {
     try {
       await this.#recover(name)
     } catch (error) {
-      if (!(error instanceof LiminalError && error.code === 'STORE_CORRUPT')) throw error
+      const isItsOwn = error instanceof LiminalError && ITS_OWN.has(error.code)
+      if (!isItsOwn) throw error
       sayLogReadFailed(name, error)
       this.#registry.refuse(name, error)
     }
