@@ -292,6 +292,31 @@ describe('a subscription with a cursor', () => {
     expect(await delivered(peer, 1)).toEqual(['3.0:2'])
   })
 
+  it('is served as before when its window fills up while a part of it waits to be used', async () => {
+    const server = await start()
+    const peer = await extendedPeer(server)
+    peer.send(subscribe({ cursor: 'billing', accept: 'each', leaseBegins: 'taken' }, 1, 64))
+    await peer.expect('SubscribeAck')
+    let [published, accepted] = [0, 0]
+    const publishSome = async (count: number): Promise<void> => {
+      await publish(server, ...Array.from({ length: count }, () => published++))
+    }
+    await publishSome(64)
+    await delivered(peer, 64)
+    for (let round = 0; round < 40; round++) {
+      const accept = (): Frame => answer('Accept', `${++accepted}`, ACCEPT_ONE)
+      // Three are less than a step of this window, and four are one: the first three wait for the fourth.
+      peer.send(accept(), accept(), accept(), PING)
+      await peer.expect('Pong')
+      peer.send(accept())
+      await publishSome(4)
+      await delivered(peer, 4)
+      // Past the time that they would have waited.
+      await new Promise((resolve) => setTimeout(resolve, 3))
+      expect(await peer.rest()).toEqual([])
+    }
+  })
+
   it('costs an attempt of what was taken in hand and of nothing else, however it ends', async () => {
     const ends: Record<string, (server: BusServer, peer: RawPeer, subscriptionId: bigint) => Promise<unknown>> = {
       unsubscribed: (_server, peer, subscriptionId) => {

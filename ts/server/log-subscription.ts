@@ -102,7 +102,7 @@ export class SessionLogSubscription implements Sink, RoomOwner {
     const flags = Math.min(logged.attempt - 1, MOST_FLAGS)
     this.#writer.write(rows, run.first, run.count, length, sequence, flags, schemaId)
     if (this.#options.window !== null) this.#sent.sent(Number(sequence), run.count, flags)
-    this.#hasLingered = false
+    this.#endLingering()
     return true
   }
 
@@ -115,7 +115,7 @@ export class SessionLogSubscription implements Sink, RoomOwner {
     const { output, refusing, options } = this.#context
     if (!this.#live || !this.#started || refusing !== null) return 0
     if (!options.deliver) return Number.POSITIVE_INFINITY
-    if (this.#allowance < this.#step && !this.#hasLingered) return 0
+    if (!this.#hasStep) return 0
     // What is not behind takes a page of any size.
     return output.hasRoom(options.limits.outboxBytes) ? this.#allowance : 0
   }
@@ -127,8 +127,7 @@ export class SessionLogSubscription implements Sink, RoomOwner {
 
   /** See RoomOwner. */
   get onlyWaitsForDrain(): boolean {
-    const isWanted = this.#allowance >= this.#step || this.#hasLingered
-    return this.#live && this.#started && this.#context.refusing === null && isWanted
+    return this.#live && this.#started && this.#context.refusing === null && this.#hasStep
   }
 
   /** See RoomOwner. */
@@ -180,7 +179,7 @@ export class SessionLogSubscription implements Sink, RoomOwner {
   /** Takes no more. */
   close(): void {
     this.#live = false
-    if (this.#lingering !== null) clearTimeout(this.#lingering)
+    this.#endLingering()
     this.#roomListener.end()
     this.#cursor = null
     this.#sent.clear()
@@ -225,6 +224,18 @@ export class SessionLogSubscription implements Sink, RoomOwner {
     if (this.#sent.outstanding === 0) this.#context.settled()
     this.#roomListener.tell()
     this.#linger()
+  }
+
+  /** Whether enough of the window is free to read on for it. */
+  get #hasStep(): boolean {
+    const allowance = this.#allowance
+    return allowance >= this.#step || (allowance > 0 && this.#hasLingered)
+  }
+
+  #endLingering(): void {
+    this.#hasLingered = false
+    if (this.#lingering !== null) clearTimeout(this.#lingering)
+    this.#lingering = null
   }
 
   /** A part of the window is free, and less than a step: who waits for all of his window before he answers gets it a little later. */
