@@ -39,6 +39,18 @@ function documents({ stdout }: Ran): unknown[] {
     .map((line) => JSON.parse(line))
 }
 
+describe('liminal pub', () => {
+  it('sends what has a key once, with and without waiting for acknowledgements', async () => {
+    const server = await start()
+    for (const flags of [['--send'], ['--send'], []]) {
+      const { code } = await liminal('pub', 'orders', '7', '--key', 'o-7', ...flags, '--url', server.url)
+      expect(code).toBe(0)
+    }
+    const messages = await server.bus.administration.peek('orders')
+    expect(messages.map(({ idempotencyKey }) => idempotencyKey)).toEqual(['o-7'])
+  })
+})
+
 describe('liminal channel', () => {
   it('lists channels', async () => {
     const { url } = await start(1, 2)

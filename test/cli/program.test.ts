@@ -75,7 +75,6 @@ describe('the command line', () => {
     ['text and bytes', ['pub', 'orders', 'ab', '--text', '--bytes'], '--text or --bytes'],
     ['a key for many', ['pub', 'orders', '1', '2', '--key', 'a'], '--key is the key of one message'],
     ['a key field without lines', ['pub', 'orders', '1', '--key-field', 'id'], '--key-field needs --ndjson'],
-    ['a key without an acknowledgement', ['pub', 'orders', '1', '--key', 'a', '--send'], 'no idempotency keys'],
     ['no way to respond', ['respond', 'greet'], 'say how to answer'],
     ['two ways to respond', ['respond', 'greet', '--echo', '--reply', '1'], 'one of them'],
     ['a URL that is none', ['ask', 'echo', '1', '--url', 'http://127.0.0.1'], 'liminal://'],

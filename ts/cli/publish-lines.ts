@@ -99,9 +99,7 @@ class LineRun {
     const { bytes } = line
     let receipt: Promise<Receipt>
     try {
-      const value = parseJsonBytes(bytes)
-      const { keyField } = this.#options
-      receipt = this.#channel.publish(bytes, keyField === null ? {} : { idempotencyKey: keyOf(value, keyField) })
+      receipt = this.#channel.publish(bytes, this.#keyIn(parseJsonBytes(bytes)))
     } catch (error) {
       this.#refuse(line, error)
       return
@@ -121,11 +119,16 @@ class LineRun {
     )
   }
 
+  #keyIn(value: unknown): { readonly idempotencyKey?: string } {
+    const { keyField } = this.#options
+    return keyField === null ? {} : { idempotencyKey: keyOf(value, keyField) }
+  }
+
   async #send(line: Line): Promise<void> {
     try {
-      parseJsonBytes(line.bytes)
+      const key = this.#keyIn(parseJsonBytes(line.bytes))
       await this.#channel.ready({ signal: this.#context.signal })
-      this.#channel.send(line.bytes)
+      this.#channel.send(line.bytes, key)
       this.#published += 1
     } catch (error) {
       this.#refuse(line, error)

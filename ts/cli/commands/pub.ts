@@ -79,13 +79,13 @@ async function publishPayloads(
   options: PubOptions,
   { output, signal }: CommandContext,
 ): Promise<void> {
+  const key = options.key === undefined ? {} : { idempotencyKey: options.key }
   for (const payload of payloads) {
     if (options.send === true) {
       await channel.ready({ signal })
-      channel.send(payload)
+      channel.send(payload, key)
       continue
     }
-    const key = options.key === undefined ? {} : { idempotencyKey: options.key }
     const receipt = await channel.publish(payload, { signal, ...key })
     if (output.json) output.printJson(receiptJson(receipt))
     else output.print(receiptText(channel.name, receipt))
@@ -128,8 +128,5 @@ function checkCombination(values: readonly string[], options: PubOptions): void 
     throw usageError('--key-field needs --ndjson; there is --key')
   if (options.key !== undefined && (options.ndjson === true || values.length > 1)) {
     throw usageError('--key is the key of one message; there is --key-field for --ndjson')
-  }
-  if (options.send === true && (options.key !== undefined || options.keyField !== undefined)) {
-    throw usageError('--send has no idempotency keys: leave out --send, or the key')
   }
 }
