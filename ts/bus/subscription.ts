@@ -66,7 +66,10 @@ export interface Delivery<T = unknown> {
   readonly causal: CausalContext
   /** Where it is in the log of a durable channel, from 0; `null` for a channel that is not durable, and from a server that does not say. */
   readonly position: bigint | null
-  /** 1 for the first time that a cursor hands this message out, and one more each time after. Always 1 without a cursor. */
+  /**
+   * 1 for the first time that a cursor hands this message out, and one more each time after; over a connection 256 at most. After a crash of the bus it counts surely with `maxAttempts` only. Always 1
+   * without a cursor.
+   */
   readonly attempt: number
   /** Makes room for another delivery: this one and all before it, or with `accept: 'each'` this one alone. A cursor moves on past what is accepted. Idempotent. */
   accept(): void
