@@ -5,6 +5,7 @@ export const SUITE = ['test/*.test.ts', 'test/!(package)/**/*.test.ts', 'bench/p
 export const ALONE = [
   'test/{bench,conformance,e2e,faults}/**/*.test.ts',
   'test/bus/{cursor-crash,durable-conversation-kills,local-bus,logged-deliveries,requests,streams,waiting}.test.ts',
+  'test/channel/claim-desk.test.ts',
   'test/client/{close,publish,reconnection,structures,worker}.test.ts',
   'test/codec/{agreement,decoder,loader,vectors}.test.ts',
   'test/conversation/{conversation,lifecycle}.test.ts',
